@@ -1,0 +1,3 @@
+"""mashjax: two songs in, one mashup out."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Files, resampling, stretching, loudness, STFT: sound, without knowing that it is music."""

@@ -1,0 +1,1 @@
+"""Song folders, the TensorStore store, batches."""

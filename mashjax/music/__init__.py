@@ -1,0 +1,1 @@
+"""Beats, keys and the alignment of two songs."""

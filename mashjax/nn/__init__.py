@@ -1,0 +1,1 @@
+"""Layers: LSTM, attention, encoder-decoder."""

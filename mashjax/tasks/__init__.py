@@ -1,0 +1,1 @@
+"""One module per task; a task is features, init_model, loss_fn and evaluate."""

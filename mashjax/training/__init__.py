@@ -1,0 +1,1 @@
+"""Mesh, state and step, loop, checkpoints, metrics: for any task."""
