@@ -47,7 +47,7 @@ def batches(
         idx = np.array([permutation(p // count)[p % count] for p in positions.tolist()])
         whole = store.read(split, idx)
         return np.stack(
-            [_augment(x, seed, p, samples) for x, p in zip(whole, positions, strict=True)]
+            [_augment(x, seed, p, samples) for x, p in zip(whole, positions.tolist(), strict=True)]
         )
 
     def in_order(step: int) -> np.ndarray:

@@ -89,7 +89,7 @@ class Store:
         """
         idx = np.asarray(idx, np.int64)
         n = self.count(split)
-        if idx.size and not (0 <= idx.min() and idx.max() < n):
+        if idx.size and not (idx.min() >= 0 and idx.max() < n):
             raise UserError(f"{self.path}: {split} has examples 0 to {n - 1}, asked for {idx}")
         try:
             x = self.arrays[split][idx].read().result()

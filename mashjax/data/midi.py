@@ -1,0 +1,207 @@
+"""The midi layout: POP909's folders, rendered as leads and backings.
+
+A song is a folder with one .mid file with tracks MELODY, PIANO and, mostly,
+BRIDGE, and two text files: beat_midi.txt (seconds, downbeat of a simple meter,
+downbeat of a compound meter) and chord_midi.txt (start, end, name).
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+
+import numpy as np
+
+from mashjax.data.arrange import Score, arrange
+from mashjax.data.render import Note, fluidsynth, render
+from mashjax.errors import UserError
+
+SECTION_SECONDS = 100.0
+"""Rendered of each song: enough for eight excerpts, at half the time of a whole song."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MidiSong:
+    """A song to be rendered; everything drawn depends on its id and `seed` only."""
+
+    id: str
+    folder: pathlib.Path
+    soundfont: str
+    seed: int
+
+    @property
+    def files(self) -> dict[str, list[pathlib.Path]]:
+        """Source files, by what they are for."""
+        names = [*sorted(self.folder.glob("*.mid")), self.folder / "beat_midi.txt"]
+        return {"lead": names, "backing": [*names, self.folder / "chord_midi.txt"]}
+
+    def load(self, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
+        """Render (lead, backing), float32 mono [samples] each.
+
+        Raises:
+          UserError: the files are unreadable, or miss the melody or the accompaniment.
+        """
+        rng = np.random.default_rng(_digest(f"{self.seed}/{self.id}"))
+        score = read_score(self.folder)
+        score = _section(score, rng)
+        lead, backing = arrange(score, rng=rng)
+        room = float(rng.uniform(0.1, 0.8))
+        seconds = float(score.beats[-1])
+        y = [
+            render(parts, seconds=seconds, sr=sr, soundfont=self.soundfont, room=room)
+            for parts in (lead, backing)
+        ]
+        # Lead against backing: about where pop mixes have their voices.
+        wanted = 10 ** (rng.uniform(-4, 4) / 20)
+        y[0] *= wanted * _active_rms(y[1]) / max(_active_rms(y[0]), 1e-9)
+        return y[0], y[1]
+
+
+def find_midi_songs(folder: str | pathlib.Path, *, soundfont: str, seed: int) -> list[MidiSong]:
+    """Songs of a folder of folders, sorted by name.
+
+    Raises:
+      UserError: there is none, or FluidSynth, mido or the soundfont is missing.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    if not soundfont or not pathlib.Path(soundfont).is_file():
+        raise UserError(f"--layout=midi needs --soundfont=FILE (.sf2); {soundfont!r} is not a file")
+    fluidsynth()
+    try:
+        import mido  # noqa: F401
+    except ImportError as error:
+        raise UserError("the midi layout needs mido: pip install 'mashjax[midi]'") from error
+    songs = [
+        MidiSong(id=sub.name, folder=sub, soundfont=soundfont, seed=seed)
+        for sub in sorted(folder.iterdir())
+        if sub.is_dir() and any(sub.glob("*.mid"))
+    ]
+    if not songs:
+        raise UserError(f"{folder} has no folder with a .mid file in it")
+    return songs
+
+
+def read_score(folder: pathlib.Path) -> Score:
+    """Notes, chords and beats of one song folder."""
+    import mido
+
+    path = next(iter(sorted(folder.glob("*.mid"))))
+    try:
+        midi = mido.MidiFile(path)
+    except (OSError, EOFError, ValueError, KeyError, IndexError) as error:
+        raise UserError(f"{path} is not a readable MIDI file: {error}") from error
+    seconds = _clock(midi)
+    tracks = {track.name.strip().upper(): track for track in midi.tracks}
+    melody, _ = _notes(tracks.get("MELODY", []), seconds)
+    bridge, _ = _notes(tracks.get("BRIDGE", []), seconds)
+    piano, pedal = _notes(tracks.get("PIANO", []), seconds)
+    if not melody:
+        raise UserError(f"{path} has no notes in a track MELODY")
+    if not piano:
+        raise UserError(f"{path} has no notes in a track PIANO")
+    beats, downbeats = _read_beats(folder / "beat_midi.txt")
+    chords = _read_chords(folder / "chord_midi.txt")
+    return Score(melody, bridge, piano, pedal, chords, beats, downbeats)
+
+
+def _clock(midi):
+    """Ticks to seconds, through the file's tempo changes."""
+    changes = {0: 500_000}
+    for track in midi.tracks:
+        now = 0
+        for message in track:
+            now += message.time
+            if message.type == "set_tempo":
+                changes[now] = message.tempo
+    ticks = np.array(sorted(changes), np.float64)
+    pace = np.array([changes[int(t)] for t in ticks]) * 1e-6 / midi.ticks_per_beat
+    starts = np.concatenate([[0.0], np.cumsum(np.diff(ticks) * pace[:-1])])
+
+    def seconds(tick: int) -> float:
+        i = int(np.searchsorted(ticks, tick, side="right")) - 1
+        return float(starts[i] + (tick - ticks[i]) * pace[i])
+
+    return seconds
+
+
+def _notes(track, seconds) -> tuple[list[Note], list[tuple[float, int]]]:
+    """Notes and sustain pedal (seconds, value) of a track."""
+    notes, pedal, sounding, now = [], [], {}, 0
+    for message in track:
+        now += message.time
+        if message.type == "note_on" and message.velocity > 0:
+            sounding[message.note] = (seconds(now), message.velocity)
+        elif message.type in ("note_on", "note_off") and message.note in sounding:
+            start, velocity = sounding.pop(message.note)
+            notes.append(Note(start, seconds(now), message.note, velocity))
+        elif message.type == "control_change" and message.control == 64:
+            pedal.append((seconds(now), message.value))
+    return notes, pedal
+
+
+def _read_beats(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Beat times, and the indices of the beats that begin a (compound) bar."""
+    try:
+        table = np.loadtxt(path, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a table of beats: {error}") from error
+    if table.shape[0] < 16 or table.shape[1] < 3:
+        raise UserError(f"{path} has {table.shape[0]} rows of {table.shape[1]}; needs 16 of 3")
+    downbeats = np.flatnonzero(table[:, 2] > 0.5)
+    if len(downbeats) < 4 or np.any(np.diff(table[:, 0]) <= 0):
+        raise UserError(f"{path} has too few downbeats, or times that go back")
+    return table[:, 0], downbeats
+
+
+def _read_chords(path: pathlib.Path) -> list[tuple[float, float, str]]:
+    try:
+        lines = path.read_text().splitlines()
+        return [(float(a), float(b), name) for a, b, name in (line.split() for line in lines)]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a table of chords: {error}") from error
+
+
+def _section(score: Score, rng: np.random.Generator) -> Score:
+    """About SECTION_SECONDS from a downbeat on, with melody from its beginning, moved to 0."""
+    beats, downs = score.beats, score.downbeats
+    first_note = min(n.start for n in score.melody)
+    latest = max(beats[-1] - SECTION_SECONDS, first_note)
+    starts = [i for i in downs if first_note - 8.0 <= beats[i] <= latest] or [downs[0]]
+    first = int(rng.choice(starts))
+    stop = int(np.searchsorted(beats, beats[first] + SECTION_SECONDS))
+    stop = min(stop, len(beats) - 1)
+    t0, t1 = float(beats[first]), float(beats[stop])
+
+    def cut(notes: list[Note]) -> list[Note]:
+        # 30 ms early counts as on the beat: players anticipate.
+        return [
+            Note(max(n.start - t0, 0.0), min(n.end, t1) - t0, n.pitch, n.velocity)
+            for n in notes
+            if t0 - 0.03 <= n.start < t1 - 0.05
+        ]
+
+    return Score(
+        melody=cut(score.melody),
+        bridge=cut(score.bridge),
+        piano=cut(score.piano),
+        pedal=[(t - t0, value) for t, value in score.pedal if t0 <= t < t1],
+        chords=[
+            (max(a - t0, 0.0), min(b, t1) - t0, name)
+            for a, b, name in score.chords
+            if b > t0 and a < t1
+        ],
+        beats=beats[first : stop + 1] - t0,
+        downbeats=np.array([i - first for i in downs if first <= i < stop]),
+    )
+
+
+def _active_rms(y: np.ndarray, frame: int = 4096) -> float:
+    """Root of the median power over the frames that sound (within 40 dB of the loudest)."""
+    power = (y[: len(y) // frame * frame].reshape(-1, frame) ** 2).mean(-1)
+    sounding = power[power > 1e-4 * power.max(initial=0)]
+    return float(np.sqrt(np.median(sounding))) if sounding.size else 0.0
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
