@@ -1,0 +1,253 @@
+"""Tempo and beats: a rough path through the song, refitted to one grid where there is one."""
+
+import dataclasses
+
+import numpy as np
+from scipy import fft, ndimage
+
+from mashjax.music.onsets import Onsets, frame_of, time_of
+
+COARSE = 3  # frames of novelty per frame in which tempo and the rough path are searched
+WINDOW = 8.0  # seconds of each local autocorrelation
+TEMPI = 40.0 * 2 ** np.arange(0, 2.6, 1 / 60)  # BPM, 1.2 % apart
+PREFERRED = 115.0  # BPM; the prior's middle
+OCTAVES = 0.75  # the prior's standard deviation
+TIGHTNESS = 100.0
+SLACK = 0.060  # seconds around a beat in which its onset is looked for
+STEADY = 0.020  # seconds which the beats of a steady song may stray from its grid
+
+
+@dataclasses.dataclass(frozen=True)
+class Beats:
+    """times [n] in seconds; confidence 0..1; steady: an exact grid."""
+
+    times: np.ndarray
+    tempo_bpm: float | None
+    steady: bool
+    confidence: float
+
+
+NONE = Beats(times=np.zeros(0), tempo_bpm=None, steady=True, confidence=0.0)
+
+
+def track(o: Onsets, *, seconds: float) -> Beats:
+    """Beats of the whole song from its novelty.
+
+    The rough path is Ellis's dynamic programming (2007, J. New Music Res. 36(1)) with a
+    period that follows the local tempo; the grid is the frequency at which the novelty's
+    Fourier transform and its multiples peak, and its phase is where the folded onset rises.
+    """
+    rate = o.rate / COARSE
+    n = _coarse(o.total)
+    if len(n) < 2 * rate or n.max() <= 0:
+        return NONE
+    periods, clarity = _local_periods(n, rate=rate)
+    if clarity < 0.1:
+        return dataclasses.replace(NONE, confidence=float(clarity))
+    path = _path(n, periods=periods * rate)
+    if len(path) < 4:
+        return NONE
+    rough = np.asarray(time_of((path + 0.5) * COARSE - 0.5))
+    fine = ndimage.gaussian_filter1d(o.total, 1.5)
+    steady, times = _grid(fine, n, rate=rate, rough=rough, seconds=seconds)
+    if not steady:
+        times = _follow(fine, rough, seconds=seconds)
+    times = times + _phase(o, times)
+    times = times[(times >= 0) & (times < seconds)]
+    tempo = 60.0 / float(np.median(np.diff(times)))
+    return Beats(times=times, tempo_bpm=tempo, steady=steady, confidence=float(min(1, clarity)))
+
+
+def _coarse(novelty: np.ndarray) -> np.ndarray:
+    """Novelty every `COARSE` frames, its slow swell taken out, unit standard deviation."""
+    n = len(novelty) // COARSE * COARSE
+    x = novelty[:n].reshape(-1, COARSE).mean(axis=1)
+    x = np.maximum(0.0, x - ndimage.uniform_filter1d(x, 101))
+    x = x / np.sqrt(ndimage.uniform_filter1d(x * x, 1001) + 0.05 * np.mean(x * x) + 1e-9)
+    return x.astype(np.float64)
+
+
+def _local_periods(n: np.ndarray, *, rate: float) -> tuple[np.ndarray, float]:
+    """The beat's period in seconds at each frame of `n`, and how clear it is (0..1)."""
+    length = int(min(WINDOW * rate, len(n)))
+    hop = int(rate)
+    starts = np.arange(0, max(1, len(n) - length + 1), hop)
+    size = fft.next_fast_len(2 * length)
+    view = np.lib.stride_tricks.sliding_window_view(n, length)[starts]
+    x = view - view.mean(axis=1, keepdims=True)
+    acf = fft.irfft(np.abs(fft.rfft(x, size, axis=1)) ** 2, axis=1)[:, :length]
+    acf = acf / np.maximum(acf[:, :1], 1e-9 * length + 0.1 * acf[:, :1].mean())
+    acf = acf * (length / (length - np.arange(length) * 0.9))
+    lags = 60.0 / TEMPI * rate
+    strength = np.zeros((len(starts), len(TEMPI)))
+    weights = 0.0
+    for k, w in ((1, 1.0), (2, 1.0), (3, 0.5), (4, 1.0)):
+        ok = k * lags < length * 0.9
+        at = np.minimum(k * lags, length - 2)
+        i = at.astype(int)
+        smooth = ndimage.maximum_filter1d(acf, 3, axis=1)
+        strength += w * np.where(ok, smooth[:, i] * (1 - at + i) + smooth[:, i + 1] * (at - i), 0)
+        weights += w * ok
+    strength /= weights
+    prior = -0.5 * (np.log2(TEMPI / PREFERRED) / OCTAVES) ** 2
+    overall = strength.mean(axis=0)
+    score = 12 * (0.5 * strength + 0.5 * overall) + prior
+    best = _viterbi(score)
+    clarity = float(np.mean(strength[np.arange(len(starts)), best]))
+    centres = starts + length / 2
+    return np.interp(np.arange(len(n)), centres, 60.0 / TEMPI[best]), clarity
+
+
+def _viterbi(score: np.ndarray) -> np.ndarray:
+    """The best path through `score` [time, tempo]; a step of one tempo costs 0.5, up to 8."""
+    steps = np.arange(-8, 9)
+    cost = 0.5 * np.abs(steps)
+    total = score[0]
+    back = []
+    for row in score[1:]:
+        padded = np.pad(total, 8, constant_values=-np.inf)
+        choices = np.lib.stride_tricks.sliding_window_view(padded, 17) - cost
+        back.append(choices.argmax(axis=1))
+        total = choices.max(axis=1) + row
+    path = [int(total.argmax())]
+    for choice in reversed(back):
+        path.append(path[-1] + int(steps[choice[path[-1]]]))
+    return np.array(path[::-1])
+
+
+def _path(n: np.ndarray, *, periods: np.ndarray) -> np.ndarray:
+    """Beat frames that maximise novelty minus the squared log of each interval's error."""
+    width = 0.03
+    sigma = max(1.0, float(np.median(periods)) * width)
+    local = ndimage.gaussian_filter1d(n, sigma)
+    local = local / (local.std() + 1e-9)
+    total = local.copy()
+    back = np.full(len(n), -1)
+    penalties: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    rounded = np.round(periods).astype(int)
+    for i in range(len(n)):
+        p = int(rounded[i])
+        if p not in penalties:
+            ago = np.arange(int(round(p / 2)), 2 * p + 1)[::-1]
+            penalties[p] = ago, -TIGHTNESS * np.log(ago / p) ** 2
+        ago, penalty = penalties[p]
+        if i < ago[0]:
+            keep = ago <= i
+            ago, penalty = ago[keep], penalty[keep]
+            if not len(ago):
+                continue
+        choices = total[i - ago[0] : i - ago[-1] + 1] + penalty
+        j = int(choices.argmax())
+        if choices[j] > 0 or back[i - ago[j]] >= 0:
+            total[i] = local[i] + choices[j]
+            back[i] = i - ago[j]
+    tail = int(2 * rounded[-1])
+    i = len(n) - tail + int(total[-tail:].argmax()) if tail < len(n) else int(total.argmax())
+    frames = [i]
+    while back[i] >= 0:
+        i = int(back[i])
+        frames.append(i)
+    return np.array(frames[::-1], float)
+
+
+def _grid(
+    fine: np.ndarray, n: np.ndarray, *, rate: float, rough: np.ndarray, seconds: float
+) -> tuple[bool, np.ndarray]:
+    """Whether one grid holds throughout, and its beats from 0 to `seconds`."""
+    guess = 1.0 / np.median(np.diff(rough))
+    size = fft.next_fast_len(8 * len(n))
+    spectrum = np.abs(fft.rfft(n - n.mean(), size))
+    step = rate / size
+    f = np.arange(int(guess * 0.96 / step), int(guess * 1.04 / step) + 2)
+    multiples = [(1, 1.0), (2, 1.0), (3, 0.5), (4, 1.0)]
+    power = sum(
+        w * ndimage.maximum_filter1d(spectrum, k + 1 | 1)[np.minimum(k * f, len(spectrum) - 1)]
+        for k, w in multiples
+    )
+    period = 1.0 / (f[int(np.argmax(power))] * step)
+    phase = rough[len(rough) // 2]
+    for _ in range(4):
+        k = np.arange(np.ceil(-phase / period), np.ceil((seconds - phase) / period))
+        beats = phase + period * k
+        shift, weight = _offsets(fine, beats, around=4.0)
+        keep = weight > 0.1 * weight.max()
+        for _ in range(5):
+            slope, level = np.polyfit(k[keep], shift[keep], 1, w=np.sqrt(weight[keep]))
+            residual = shift - (slope * k + level)
+            keep = (weight > 0.1 * weight.max()) & (np.abs(residual) < STEADY)
+            if keep.sum() < 4:
+                return False, rough
+        period, phase = period + slope, phase + level
+    weight = np.minimum(weight, np.median(weight[weight > 0]))
+    inside = float(weight[np.abs(residual) < STEADY].sum() / weight.sum())
+    k = np.arange(np.ceil(-phase / period), np.ceil((seconds - phase) / period))
+    return inside > 0.85, phase + period * k
+
+
+def _follow(fine: np.ndarray, rough: np.ndarray, *, seconds: float) -> np.ndarray:
+    """Beats of a song that drifts: the rough ones moved to their onsets and smoothed."""
+    beats = rough
+    for _ in range(3):
+        shift, weight = _offsets(fine, beats, around=0.7)
+        trust = weight / (weight + 0.3 * np.median(weight) + 1e-9)
+        beats = beats + trust * shift
+        interval = ndimage.gaussian_filter1d(np.diff(beats), 1.0)
+        smooth = np.concatenate([[0.0], np.cumsum(interval)])
+        smooth += ndimage.gaussian_filter1d(beats - smooth, 2.0, mode="nearest")
+        beats = smooth
+    before = np.mean(np.diff(beats)[:4])
+    after = np.mean(np.diff(beats)[-4:])
+    head = beats[0] - before * np.arange(int(beats[0] / before), 0, -1)
+    tail = beats[-1] + after * np.arange(1, int((seconds - beats[-1]) / after) + 1)
+    return np.concatenate([head, beats, tail])
+
+
+def _offsets(
+    fine: np.ndarray, beats: np.ndarray, *, around: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """How late, in seconds, the onsets around each beat are against the average beat's.
+
+    Each beat's novelty, averaged over its neighbours with a Gaussian of `around` beats, is
+    correlated with the mean of all. Returns shifts and their weights, both [beats].
+    """
+    reach, steps = 2 * SLACK, 83
+    tau = np.linspace(-reach, reach, steps)
+    at = frame_of(beats[:, None] + tau)
+    cut = np.interp(at, np.arange(len(fine)), fine, left=0.0, right=0.0)
+    template = ndimage.gaussian_filter1d(cut.mean(axis=0), 1.0)
+    template = (template - template.mean()) * np.hanning(steps)
+    local = ndimage.gaussian_filter1d(cut, around, axis=0, mode="constant")
+    size = fft.next_fast_len(2 * steps)
+    product = fft.rfft(local, size, axis=1) * np.conj(fft.rfft(template, size))
+    cross = fft.irfft(product, size, axis=1)
+    most = int(SLACK / (tau[1] - tau[0]))
+    lags = np.arange(-most, most + 1)
+    cross = cross[:, lags]
+    best = cross.argmax(axis=1)
+    peak = cross[np.arange(len(beats)), best]
+    inner = np.clip(best, 1, len(lags) - 2)
+    left, mid, right = (cross[np.arange(len(beats)), inner + d] for d in (-1, 0, 1))
+    bend = np.minimum(left - 2 * mid + right, -1e-9)
+    part = np.where(best == inner, np.clip(0.5 * (left - right) / bend, -0.5, 0.5), 0.0)
+    return (lags[best] + part) * (tau[1] - tau[0]), np.maximum(peak, 0.0) + 1e-12
+
+
+def _phase(o: Onsets, beats: np.ndarray) -> float:
+    """Seconds by which the grid must move so that its beats lie where onsets rise.
+
+    Each band's novelty is folded over the beats; sharp bands (hi-hat, click, snare) say
+    more about time than blunt ones (a swelling chord), by the square of their peak.
+    """
+    tau = np.linspace(-SLACK, SLACK, 121)
+    at = frame_of(beats[:, None] + tau)
+    frames = np.arange(o.novelty.shape[1])
+    folded = np.zeros(len(tau))
+    for band in o.novelty:
+        fold = np.interp(at, frames, band).mean(axis=0)
+        fold = fold - np.median(fold)
+        folded += fold * max(0.0, fold.max())
+    folded = ndimage.gaussian_filter1d(folded, 3.0) * np.exp(-0.5 * (tau / 0.04) ** 2)
+    i = int(np.clip(folded.argmax(), 1, len(tau) - 2))
+    left, mid, right = folded[i - 1 : i + 2]
+    bend = min(left - 2 * mid + right, -1e-12)
+    return float(tau[i] + np.clip(0.5 * (left - right) / bend, -0.5, 0.5) * (tau[1] - tau[0]))
