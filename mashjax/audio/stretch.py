@@ -1,5 +1,7 @@
 """Time-stretch and pitch-shift along a time map."""
 
+import itertools
+
 import numpy as np
 
 from mashjax.audio.resample import fit, resample
@@ -42,7 +44,7 @@ def warp(
         return _render(y, sr, source[0], source[-1], total, semitones)
     result = np.zeros((y.shape[0], total), np.float32)
     fade = round(CROSSFADE_SECONDS * sr)
-    for first, last in zip(knots[:-1], knots[1:], strict=True):
+    for first, last in itertools.pairwise(knots):
         rate = (source[last] - source[first]) / (output[last] - output[first])
         # The joint is faded before the knot, where beats are quiet, so the beat itself is whole.
         begin = round(output[first] * sr)

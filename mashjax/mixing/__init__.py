@@ -1,0 +1,1 @@
+"""From two clips to a mashup: the rooms above, put in a row."""

@@ -1,0 +1,208 @@
+"""Two clips in, one mashup out."""
+
+import concurrent.futures
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+
+from mashjax.audio.files import Clip
+from mashjax.audio.loudness import TARGET_LUFS, loudness, master, match, true_peak
+from mashjax.audio.resample import resample, to_channels, to_mono
+from mashjax.audio.stretch import warp
+from mashjax.mixing.share import song2_share
+from mashjax.music.alignment import Alignment, align, align_none
+from mashjax.music.analysis import Analysis, analyse
+
+ANALYSIS_SR = 22050  # Hz
+WORKING_LUFS = -18.0  # both songs' level before masks: headroom for their sum
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a user may ask of a mashup; times in seconds."""
+
+    checkpoint: str | pathlib.Path | None = None  # None: the one shipped in the package
+    lead: Literal["auto", "1", "2"] = "auto"  # the song that gives the voice
+    align: Literal["auto", "none"] = "auto"  # none: the files already share one timeline
+    masks: Literal["model", "none"] = "model"  # none: the aligned overlay
+    start1: float | None = None
+    start2: float | None = None
+    duration: float | None = None
+    loudness: float = TARGET_LUFS  # LUFS
+
+
+@dataclasses.dataclass(frozen=True)
+class Mashup:
+    """A mashup and what it was made of.
+
+    y: the mastered mix [channels, samples]; songs: both songs, aligned and whole, and
+    parts: what the masks let through, each [2, channels, samples]; parts.sum(0) is the
+    unmastered mix. report: the decisions, as DESIGN's JSON.
+    """
+
+    y: np.ndarray
+    sr: int
+    songs: np.ndarray
+    parts: np.ndarray
+    report: dict[str, Any]
+
+
+def make_mashup(
+    load: Callable[[int], Clip],
+    *,
+    names: tuple[str, str],
+    options: Options,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Mashup:
+    """Read, analyse, align, mask and master two songs.
+
+    load(0) and load(1) give the clips; they are called side by side.
+
+    Raises:
+      UserError: what `load` raises; a start beyond the end of a song; an unusable checkpoint.
+    """
+    clock = _Clock()
+    with clock("read"):
+        progress("reading both songs")
+        clips = _both(load)
+    with clock("analyse"):
+        progress("finding beats and keys")
+        analyses = _both(lambda k: _analyse(clips[k]))
+    with clock("align"):
+        progress("aligning")
+        find = align if options.align == "auto" else align_none
+        alignment = find(
+            *analyses,
+            lead=options.lead,
+            start1=options.start1,
+            start2=options.start2,
+            duration=options.duration,
+        )
+        sr = clips[alignment.lead - 1].sr
+        songs = np.stack(_both(lambda k: _align(clips[k], k, clips, alignment, sr)))
+    with clock("model"):
+        parts, hop, window = songs, round(0.0232 * sr), 4 * round(0.0232 * sr)
+        if options.masks == "model":
+            progress("asking the network")
+            parts, hop, window = _masked(songs, sr, alignment.lead, options.checkpoint)
+        times, share = song2_share(parts, sr=sr, hop=hop, window=window)
+    with clock("write"):
+        progress("mastering")
+        y = master(parts.sum(axis=0), sr=sr, lufs=options.loudness)
+    report = {
+        "songs": [
+            _describe(name, clip, analysis)
+            for name, clip, analysis in zip(names, clips, analyses, strict=True)
+        ],
+        "alignment": {
+            "lead": alignment.lead,
+            "tempo_bpm": _rounded(alignment.tempo_bpm, 3),
+            "stretch": [round(x, 5) for x in alignment.stretch],
+            "shift_semitones": [round(x, 3) for x in alignment.shift_semitones],
+            "start_seconds": [round(x, 4) for x in alignment.start_seconds],
+            "mashability": {k: round(v, 3) for k, v in alignment.mashability.items()},
+            "why": alignment.why,
+        },
+        "mask": {"times": times.round(4).tolist(), "song2_share": share.round(4).tolist()},
+        "output": {
+            "path": None,
+            "sample_rate": sr,
+            "channels": y.shape[0],
+            "seconds": round(y.shape[1] / sr, 3),
+            "lufs": round(loudness(y, sr=sr), 2),
+            "true_peak_dbtp": round(true_peak(y, sr=sr), 2),
+        },
+        "timing_seconds": clock.seconds,
+    }
+    return Mashup(y, sr, songs, parts, report)
+
+
+def _analyse(clip: Clip) -> Analysis:
+    mono = resample(to_mono(clip.y), sr_in=clip.sr, sr_out=ANALYSIS_SR)
+    return analyse(mono, sr=ANALYSIS_SR)
+
+
+def _align(clip: Clip, song: int, clips: list[Clip], alignment: Alignment, sr: int) -> np.ndarray:
+    """The song on the common timeline, at the output's rate, channels and working level."""
+    source, output = alignment.time_maps[song]
+    y = resample(clip.y, sr_in=clip.sr, sr_out=sr)
+    y = warp(
+        y,
+        sr=sr,
+        source_times=source,
+        output_times=output,
+        semitones=alignment.shift_semitones[song],
+    )
+    y = to_channels(y, channels=max(c.y.shape[0] for c in clips))
+    return match(y, sr=sr, lufs=WORKING_LUFS)[0]
+
+
+def _masked(
+    songs: np.ndarray, sr: int, lead: int, checkpoint: str | pathlib.Path | None
+) -> tuple[np.ndarray, int, int]:
+    """The parts that the network lets through, and its hop and window in samples at `sr`."""
+    from mashjax.mixing.render import render
+    from mashjax.tasks import mashup
+
+    model = mashup.load(checkpoint)
+    stft = model.config.stft
+    # The network's first song is the lead, its second the backing.
+    order = [lead - 1, 2 - lead]
+    mono = [resample(to_mono(songs[k]), sr_in=sr, sr_out=stft.sample_rate) for k in order]
+    masks = mashup.predict(model, *mono)
+    parts = render(songs[order], sr=sr, masks=masks, stft_settings=stft)
+    hop = round(stft.hop_length * sr / stft.sample_rate)
+    return parts[order], hop, hop * stft.n_fft // stft.hop_length
+
+
+def _describe(name: str, clip: Clip, analysis: Analysis) -> dict[str, Any]:
+    described = {
+        "path": name,
+        "seconds": round(clip.seconds, 3),
+        "sample_rate": clip.sr,
+        "channels": clip.y.shape[0],
+        "tempo_bpm": _rounded(analysis.tempo_bpm, 3),
+        "beats_per_bar": analysis.beats_per_bar if analysis.tempo_bpm else None,
+        "key": {
+            "tonic": analysis.key.tonic,
+            "mode": analysis.key.mode,
+            "confidence": round(analysis.key.confidence, 3),
+        },
+    }
+    if clip.note:
+        described["note"] = clip.note
+    return described
+
+
+def _both(f: Callable[[int], Any]) -> list[Any]:
+    """[f(0), f(1)], side by side: FFT, decoders and resamplers let go of Python's lock."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return list(pool.map(f, range(2)))
+
+
+def _rounded(x: float | None, digits: int) -> float | None:
+    return None if x is None else round(x, digits)
+
+
+class _Clock:
+    """Seconds per stage, for the report."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._stages: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self._stages[stage] = self._stages.get(stage, 0.0) + time.monotonic() - began
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        total = time.monotonic() - self._began
+        return {k: round(v, 3) for k, v in {**self._stages, "total": total}.items()}
