@@ -90,7 +90,9 @@ def _play(score: pathlib.Path, sound: pathlib.Path, *, soundfont: str, room: flo
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode or not sound.is_file() or not sound.stat().st_size:
         why = (run.stderr or run.stdout).strip().splitlines()
-        raise UserError(f"fluidsynth cannot play with {soundfont}: {why[-1] if why else 'no sound'}")
+        raise UserError(
+            f"fluidsynth cannot play with {soundfont}: {why[-1] if why else 'no sound'}"
+        )
 
 
 def _write_score(parts: list[Part], path: pathlib.Path, *, seconds: float) -> None:
@@ -104,7 +106,11 @@ def _write_score(parts: list[Part], path: pathlib.Path, *, seconds: float) -> No
         events: list[tuple[float, int, mido.Message]] = [
             (0.0, 0, mido.Message("program_change", channel=channel, program=part.program)),
             (0.0, 0, mido.Message("control_change", channel=channel, control=7, value=part.volume)),
-            (0.0, 0, mido.Message("control_change", channel=channel, control=91, value=part.reverb)),
+            (
+                0.0,
+                0,
+                mido.Message("control_change", channel=channel, control=91, value=part.reverb),
+            ),
         ]
         for time, control, value in part.controls:
             message = mido.Message("control_change", channel=channel, control=control, value=value)

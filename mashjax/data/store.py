@@ -45,7 +45,7 @@ class Settings:
     pairs_per_song: int = 8  # partners asked for per song
     examples_per_pair: int = 2  # excerpts cut from one pair's overlap, at most
     max_tempo_change: float = 0.10  # pairs further apart (octaves folded) are not tried
-    loudness: float = -20.0  # level of each whole song before pairing, dB RMS
+    loudness: float = -18.0  # LUFS of each whole song, lead and backing together
     soundfont: str = ""  # sha256 of the midi layout's soundfont
     mashjax_version: str = ""
 
