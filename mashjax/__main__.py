@@ -10,7 +10,7 @@ def commands() -> dict[str, str]:
     found = {}
     for path in sorted(folder.glob("*.py")):
         source = path.read_text()
-        if "cli.run(" in source and path.name != "cli.py":
+        if "cli.run(" in source and not path.stem.startswith("__") and path.stem != "cli":
             found[path.stem] = (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
     return found
 

@@ -48,9 +48,15 @@ def use_compile_cache() -> None:
             return
     except OSError:  # no home, a read-only home: a cache is a convenience
         return
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+    for option, value in {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_persistent_cache_min_entry_size_bytes": 0,
+    }.items():
+        if option.upper() not in os.environ:
+            os.environ[option.upper()] = str(value)  # read when JAX is imported
+            if "jax" in sys.modules:
+                sys.modules["jax"].config.update(option, value)
 
 
 class Progress:

@@ -25,6 +25,8 @@ from mashjax.errors import UserError
 from mashjax.mixing.demo import write_demo_songs
 from mashjax.mixing.pipeline import Mashup, Options, make_mashup
 
+_DECIDE = ("checkpoint", "lead", "align", "masks", "start1", "start2", "duration", "loudness")
+_WRITE = ("out", "stems", "plot", "report")
 _STEMS = ("song1.wav", "song2.wav", "part1.wav", "part2.wav")
 
 
@@ -168,16 +170,13 @@ def _encode(path: pathlib.Path, y: np.ndarray, sr: int, output: dict[str, Any]) 
 
 def _main(arguments: Sequence[str]) -> None:
     f = flags.FLAGS
-    decide = {
-        name: getattr(f, name)
-        for name in "checkpoint lead align masks start1 start2 duration loudness".split()
-    }
-    write = {name: getattr(f, name) for name in "out stems plot report".split()}
+    decide = {name: f[name].value for name in _DECIDE}
+    write = {name: f[name].value for name in _WRITE}
     progress = cli.Progress()
     if f.demo:
         if arguments:
             raise UserError(f"--demo makes its own two songs; leave {arguments[0]!r} out")
-        write["plot"] = f.plot or "mashup.png"
+        write["plot"] = write["plot"] or "mashup.png"
         with tempfile.TemporaryDirectory() as folder:
             songs = write_demo_songs(pathlib.Path(folder))
             _, report = mix(*songs, **decide, **write, progress=progress)

@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import os
 import pathlib
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -97,7 +98,9 @@ def encode(path: str | os.PathLike, y: np.ndarray, *, sr: int, exact: bool = Fal
     ending = pathlib.Path(path).suffix.lower()
     subtype = "FLOAT" if exact and ending == ".wav" else _SUBTYPE[ending]
     try:
-        with soundfile.SoundFile(path, "w", sr, y.shape[0], subtype, format=_format(ending)) as file:
+        with soundfile.SoundFile(
+            path, "w", sr, y.shape[0], subtype, format=_format(ending)
+        ) as file:
             for start in range(0, y.shape[1], _BLOCK):
                 file.write(y[:, start : start + _BLOCK].T)
     except soundfile.LibsndfileError as error:
@@ -161,7 +164,9 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:80]}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem[:80]}.", suffix=path.suffix, dir=path.parent
+        )
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
     os.close(handle)
@@ -195,7 +200,9 @@ def _decode(path: pathlib.Path) -> tuple[np.ndarray, int, int, bool]:
         except soundfile.LibsndfileError as error:
             if not os.access(path, os.R_OK):
                 raise UserError(f"{path}: may not be read; check its permissions") from error
-            raise UserError(f"{path}: is not audio that can be read (wav, flac, ogg, mp3)") from error
+            raise UserError(
+                f"{path}: is not audio that can be read (wav, flac, ogg, mp3)"
+            ) from error
         with file:
             while not cut:
                 try:
@@ -206,11 +213,20 @@ def _decode(path: pathlib.Path) -> tuple[np.ndarray, int, int, bool]:
                     if not len(block):
                         break
                     blocks.append(block)
-            cut = cut or "lacks an end-of-stream" in file.extra_info
+            cut = cut or _ends_early(file.extra_info)
             sr, channels, promised = file.samplerate, file.channels, file.frames
     if not blocks:
         return np.zeros((channels, 0), np.float32), sr, promised, cut
     return np.ascontiguousarray(np.concatenate(blocks).T), sr, promised, cut
+
+
+def _ends_early(log: str) -> bool:
+    """What libsndfile noted while it opened an ogg or wav file that was cut off."""
+    if "lacks an end-of-stream" in log:
+        return True
+    size = re.search(r"^data : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
+    # Encoders that write into a pipe leave a size of 0xFFFFFFFF, which promises nothing.
+    return size is not None and int(size[2]) < int(size[1]) < 0xFFFFFF00
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def master(
     if not np.isfinite(measured):
         return y
     gain_db = lufs - measured
-    for _ in range(4):
+    for _ in range(6):
         result = limit(y * np.float32(10 ** (gain_db / 20)), sr=sr, ceiling=ceiling)
         missing = lufs - loudness(result, sr=sr)
         if abs(missing) < 0.1:

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mashjax.audio.files import Clip
+from mashjax.audio.files import MIN_SECONDS, Clip
 from mashjax.audio.loudness import TARGET_LUFS, loudness, master, match, true_peak
 from mashjax.audio.resample import resample, to_channels, to_mono
 from mashjax.audio.stretch import warp
+from mashjax.errors import UserError
 from mashjax.mixing.share import song2_share
-from mashjax.music.alignment import Alignment, align, align_none
+from mashjax.music.alignment import Alignment, align
 from mashjax.music.analysis import Analysis, analyse
 
 ANALYSIS_SR = 22050  # Hz
@@ -75,7 +76,7 @@ def make_mashup(
         analyses = _both(lambda k: _analyse(clips[k]))
     with clock("align"):
         progress("aligning")
-        find = align if options.align == "auto" else align_none
+        find = align if options.align == "auto" else _as_is
         alignment = find(
             *analyses,
             lead=options.lead,
@@ -105,7 +106,7 @@ def make_mashup(
             "stretch": [round(x, 5) for x in alignment.stretch],
             "shift_semitones": [round(x, 3) for x in alignment.shift_semitones],
             "start_seconds": [round(x, 4) for x in alignment.start_seconds],
-            "mashability": {k: round(v, 3) for k, v in alignment.mashability.items()},
+            "mashability": {k: _rounded(v, 3) for k, v in alignment.mashability.items()},
             "why": alignment.why,
         },
         "mask": {"times": times.round(4).tolist(), "song2_share": share.round(4).tolist()},
@@ -125,6 +126,38 @@ def make_mashup(
 def _analyse(clip: Clip) -> Analysis:
     mono = resample(to_mono(clip.y), sr_in=clip.sr, sr_out=ANALYSIS_SR)
     return analyse(mono, sr=ANALYSIS_SR)
+
+
+def _as_is(
+    a: Analysis,
+    b: Analysis,
+    *,
+    lead: str,
+    start1: float | None,
+    start2: float | None,
+    duration: float | None,
+) -> Alignment:
+    """The two files as they are: one timeline, no stretch, no shift."""
+    starts = (start1 or 0.0, start2 or 0.0)
+    seconds = min(a.seconds - starts[0], b.seconds - starts[1], duration or np.inf)
+    if seconds < MIN_SECONDS:
+        raise UserError(
+            f"from {starts[0]:g} s and {starts[1]:g} s on, the songs share {max(seconds, 0):.1f} s; "
+            f"at least {MIN_SECONDS:g} s are needed: start earlier, or ask for longer"
+        )
+    first = int(lead) if lead != "auto" else (2 if b.voice > a.voice else 1)
+    line = np.array([0.0, seconds])
+    return Alignment(
+        lead=first,
+        tempo_bpm=(a, b)[first - 1].tempo_bpm,
+        stretch=(1.0, 1.0),
+        shift_semitones=(0.0, 0.0),
+        start_seconds=starts,
+        seconds=seconds,
+        time_maps=((starts[0] + line, line), (starts[1] + line, line)),
+        mashability={"harmony": None, "rhythm": None, "spectrum": None, "total": None},
+        why="taken as one timeline, as asked: neither stretched nor shifted",
+    )
 
 
 def _align(clip: Clip, song: int, clips: list[Clip], alignment: Alignment, sr: int) -> np.ndarray:
