@@ -81,9 +81,10 @@ def istft(spectrum: jax.Array, *, n_fft: int, hop_length: int, length: int) -> j
     framed = jnp.pad(framed, [*leading, (0, hops * hop_length - n_fft)])
     framed = framed.reshape(*framed.shape[:-1], hops, hop_length)
     leading = leading[:-1]
-    summed = sum(
+    shifted = [
         jnp.pad(framed[..., k, :], [*leading, (k, hops - 1 - k), (0, 0)]) for k in range(hops)
-    )
+    ]
+    summed = functools.reduce(jnp.add, shifted)
     # Inside, every chunk lies under the same windows; at both ends some are missing.
     edge = min(hops - 1, chunks // 2)
     gain = _edge_gain(n_fft, hop_length, frames)
@@ -121,7 +122,7 @@ def _edge_gain(n_fft: int, hop_length: int, frames: int) -> np.ndarray:
     squares = _squared_chunks(n_fft, hop_length)
     hops = squares.shape[0]
     chunks = frames + hops - 1
-    rows = range(chunks)
+    rows = [*range(chunks)]
     if chunks > 2 * (hops - 1):
         rows = [*range(hops - 1), *range(chunks - hops + 1, chunks)]
     sums = np.stack([sum(squares[k] for k in range(hops) if 0 <= j - k < frames) for j in rows])

@@ -1,1 +1,11 @@
-"""One module per task; a task is features, init_model, loss_fn and evaluate."""
+"""One module per task; a task is features, init_model, loss_fn and evaluate.
+
+What the training room calls, on every task alike (see `mashjax.tasks.mashup`):
+Config, example_samples, init_model, statistics, loss_fn, evaluate.
+"""
+
+from types import ModuleType
+
+from mashjax.tasks import mashup
+
+TASKS: dict[str, ModuleType] = {"mashup": mashup}

@@ -1,0 +1,72 @@
+"""The encoder-decoder of both networks: two songs in, one frame of outputs per frame."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from mashjax.nn.attention import WindowedAttention
+from mashjax.nn.lstm import BiLstm
+
+
+class EncoderDecoder(nnx.Module):
+    """A shared encoder LSTM for both songs, self-attention, a decoder LSTM and a dense head.
+
+    features: per frame and song; embedding: what a frame is reduced to before the LSTM (None: the
+    LSTM sees the features themselves); hidden: units of each LSTM and direction; attention: width
+    of the single head; window: how many frames it sees to either side; outputs: per frame.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: int,
+        embedding: int | None,
+        hidden: int,
+        attention: int,
+        window: int,
+        outputs: int,
+        bidirectional: bool,
+        rngs: nnx.Rngs,
+    ):
+        directions = 2 if bidirectional else 1
+        self.embed = None if embedding is None else nnx.Linear(features, embedding, rngs=rngs)
+        self.encoder = BiLstm(
+            features if embedding is None else embedding,
+            hidden,
+            bidirectional=bidirectional,
+            rngs=rngs,
+        )
+        encoded = 2 * directions * hidden  # both songs side by side
+        self.attention = WindowedAttention(encoded, attention, window=window, rngs=rngs)
+        self.bridge = nnx.Linear(encoded + attention, hidden, rngs=rngs)
+        # Both songs' last h (or c) of one direction become the decoder's first h (or c).
+        self.first_h = nnx.Linear(2 * hidden, hidden, rngs=rngs)
+        self.first_c = nnx.Linear(2 * hidden, hidden, rngs=rngs)
+        self.decoder = BiLstm(hidden, hidden, bidirectional=bidirectional, rngs=rngs)
+        # The head starts at its bias: what the network says at first is for its task to choose.
+        self.head = nnx.Linear(
+            directions * hidden + hidden,
+            outputs,
+            kernel_init=nnx.initializers.zeros_init(),
+            rngs=rngs,
+        )
+
+    def __call__(self, song1: jax.Array, song2: jax.Array) -> jax.Array:
+        """song1, song2: features [batch, frames, features]. Returns [batch, frames, outputs]."""
+        batch = song1.shape[0]
+        both = jnp.concatenate([song1, song2])
+        if self.embed is not None:
+            both = jax.nn.relu(self.embed(both))
+        encoded, states = self.encoder(both)
+        encoded = jnp.concatenate([encoded[:batch], encoded[batch:]], axis=-1)
+        bridged = jnp.concatenate([encoded, self.attention(encoded)], axis=-1)
+        bridged = jax.nn.relu(self.bridge(bridged))
+        first = [
+            (
+                jnp.tanh(self.first_h(jnp.concatenate([h[:batch], h[batch:]], axis=-1))),
+                self.first_c(jnp.concatenate([c[:batch], c[batch:]], axis=-1)),
+            )
+            for h, c in states
+        ]
+        decoded, _ = self.decoder(bridged, states=first)
+        return self.head(jnp.concatenate([decoded, bridged], axis=-1))

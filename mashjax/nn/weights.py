@@ -1,0 +1,112 @@
+"""The format of a model for use: arrays in one file, what they mean in another.
+
+A folder holds `weights.npz` (float arrays, no pickle) and `metadata.json`, which names the task and
+its settings and carries a SHA-256 of every array. Any NumPy reads it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from mashjax.errors import UserError
+
+FORMAT = "mashjax-weights-1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """params and statistics: nested dicts of arrays; metadata: task, config, step, ..."""
+
+    params: dict[str, Any]
+    statistics: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+def write_weights(directory: str | os.PathLike, weights: Weights) -> None:
+    """Write both files; metadata.json comes last, so a folder that has it is whole."""
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    leaves = flatten({"params": weights.params, "statistics": weights.statistics})
+    leaves = {name: np.asarray(leaf) for name, leaf in leaves.items()}
+    metadata = {
+        "format": FORMAT,
+        **weights.metadata,
+        "sha256": {name: sha256(leaf) for name, leaf in leaves.items()},
+    }
+    (directory / "metadata.json").unlink(missing_ok=True)
+    _replace(directory / "weights.npz", lambda file: np.savez(file, **leaves))
+    text = json.dumps(metadata, indent=1, sort_keys=True) + "\n"
+    _replace(directory / "metadata.json", lambda file: file.write(text.encode()))
+
+
+def read_weights(directory: str | os.PathLike) -> Weights:
+    """Read what `write_weights` wrote, and check every array against its hash.
+
+    Raises UserError if the folder is no such folder or damaged.
+    """
+    directory = pathlib.Path(directory)
+    if not (directory / "metadata.json").is_file():
+        raise UserError(f"{directory}: not a checkpoint (it has no metadata.json)")
+    try:
+        metadata = json.loads((directory / "metadata.json").read_text())
+        hashes = metadata.pop("sha256")
+        if metadata.pop("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        with np.load(directory / "weights.npz", allow_pickle=False) as file:
+            leaves = {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{directory}: damaged checkpoint: {_line(error)}") from error
+    wrong = sorted(set(hashes) ^ set(leaves)) or [
+        name for name, leaf in leaves.items() if sha256(leaf) != hashes[name]
+    ]
+    if wrong:
+        raise UserError(f"{directory}: damaged checkpoint: {wrong[0]} is not what was saved")
+    tree = unflatten(leaves)
+    return Weights(tree["params"], tree["statistics"], metadata)
+
+
+def sha256(leaf: np.ndarray) -> str:
+    """Hash of an array's dtype, shape and bytes."""
+    leaf = np.asarray(leaf)
+    head = f"{leaf.dtype.name}{list(leaf.shape)}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(leaf).tobytes()).hexdigest()
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": x}} -> {"a/b": x}."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        path = f"{prefix}{name}"
+        flat |= flatten(value, f"{path}/") if isinstance(value, dict) else {path: value}
+    return flat
+
+
+def unflatten(flat: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        *parents, name = path.split("/")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[name] = value
+    return tree
+
+
+def _replace(path: pathlib.Path, write) -> None:
+    beside = path.with_name(path.name + ".tmp")
+    with open(beside, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,36 @@
+"""The mashup task: two aligned songs in, one mask and one rotation per song out.
+
+mashup = sum over both songs of mask * |X| * exp(i (angle X + rotation)), X the song's own STFT.
+Song 1 gives the lead and song 2 the backing; a training example is the four sources
+lead 1, backing 1, lead 2, backing 2, of which the wanted mashup is the first plus the last.
+"""
+
+from mashjax.tasks.mashup.config import Config
+from mashjax.tasks.mashup.evaluate import evaluate
+from mashjax.tasks.mashup.examples import example_samples, statistics
+from mashjax.tasks.mashup.model import init_model, loss_fn
+from mashjax.tasks.mashup.predict import (
+    Direct,
+    Masks,
+    ModelState,
+    from_weights,
+    load,
+    predict,
+    predict_direct,
+)
+
+__all__ = [
+    "Config",
+    "Direct",
+    "Masks",
+    "ModelState",
+    "evaluate",
+    "example_samples",
+    "from_weights",
+    "init_model",
+    "load",
+    "loss_fn",
+    "predict",
+    "predict_direct",
+    "statistics",
+]

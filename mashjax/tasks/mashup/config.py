@@ -1,0 +1,51 @@
+"""The settings of the mashup task's features, networks and losses."""
+
+import dataclasses
+import functools
+
+from mashjax.audio.stft import StftSettings
+from mashjax.tasks.mashup.bands import Bands
+
+
+@dataclasses.dataclass
+class Config:
+    """One field per line, each with its unit or its reason."""
+
+    sample_rate: int = 22050  # Hz, of the store and of what the network hears
+    n_fft: int = 2048  # samples per window
+    hop_length: int = 512  # samples from frame to frame: 23 ms
+    linear_bins: int = 128  # lowest bins that are bands of their own: harmonics stay apart to 1.4 kHz
+    log_bands: int = 64  # bands above those, evenly spaced in octaves
+    top_hz: float = 8000.0  # the last band's centre; what is above takes its mask
+    floor_db: float = -60.0  # silence in the log-magnitudes, relative to white noise of RMS 1
+    head: str = "mask"  # "mask": filter both songs; "direct": paint the mashup (the students')
+    magnitude: "Network" = dataclasses.field(default_factory=lambda: Network())
+    phase: "Network" = dataclasses.field(default_factory=lambda: Network(embedding=64, hidden=48))
+    first_mask: float = 0.95  # both masks before training: a clean overlay
+    phase_weight: float = 0.1  # of the phase network's loss; its gradients reach nothing else
+    compressed_weight: float = 0.3  # of the compressed-magnitude loss beside the complex one
+    gain_db: float = 3.0  # augmentation: each source's level is drawn from +- this
+    block_frames: int = 512  # inference runs in blocks of this many frames
+    margin_frames: int = 96  # of which this many are discarded at either end
+
+    @property
+    def stft(self) -> StftSettings:
+        return StftSettings(self.sample_rate, self.n_fft, self.hop_length)
+
+    @property
+    def bands(self) -> Bands:
+        return _bands(self.stft, self.linear_bins, self.log_bands, self.top_hz)
+
+
+@dataclasses.dataclass
+class Network:
+    """The size of one of the two encoder-decoders."""
+
+    embedding: int | None = 128  # a dense layer before the LSTM; None: features go straight in
+    hidden: int = 96  # LSTM units per direction
+    attention: int = 64  # width of the single head
+    window: int = 64  # frames that attention sees to either side: 1.5 s
+    bidirectional: bool = True  # False: as the students had it
+
+
+_bands = functools.lru_cache(maxsize=16)(Bands)

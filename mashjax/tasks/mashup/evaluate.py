@@ -1,0 +1,83 @@
+"""How close a model's mashups come to the wanted ones, beside the plain sum and the oracle mask."""
+
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mashjax.audio.stft import istft
+from mashjax.tasks.mashup.config import Config
+from mashjax.tasks.mashup.examples import Statistics, level_matched, spectrum_scale, transform
+from mashjax.tasks.mashup.model import HEADS, Params, apply
+
+
+def evaluate(
+    cfg: Config, params: Params, statistics: Statistics, batches: Iterable[np.ndarray]
+) -> dict[str, float]:
+    """Means over all examples of the batches.
+
+    batches: sources [batch, 4, samples].
+    Returns for each of "sum" (both songs as they are), "model", "no_rotation" (its masks alone)
+    and "oracle" (the ratio mask made of the true sources): `si_sdr_*` in dB and `phi_*`, the
+    magnitude-weighted mean of 1 - cos of the phase error (1 = random); "examples"; and
+    "worse_than_sum", how many of them the model made worse.
+    """
+    score = jax.jit(lambda params, sources: _scores(cfg, params, statistics, sources))
+    collected = [jax.device_get(score(params, sources)) for sources in batches]
+    scores = {name: np.concatenate([c[name] for c in collected]) for name in collected[0]}
+    worse = int(np.sum(scores["si_sdr_model"] < scores["si_sdr_sum"]))
+    means = {name: round(float(np.mean(values)), 4) for name, values in scores.items()}
+    return {"examples": len(scores["si_sdr_sum"]), **means, "worse_than_sum": worse}
+
+
+def si_sdr(estimate: jax.Array, target: jax.Array) -> jax.Array:
+    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., 2019) over the last axis.
+
+    Silence counts as 1e-8 of energy, so that an example without sound gives a number.
+    """
+    tiny = 1e-8
+    scale = jnp.sum(estimate * target, -1, keepdims=True)
+    scale = scale / (jnp.sum(target**2, -1, keepdims=True) + tiny)
+    wanted = jnp.sum((scale * target) ** 2, -1)
+    unwanted = jnp.sum((estimate - scale * target) ** 2, -1)
+    return 10 * jnp.log10((wanted + tiny) / (unwanted + tiny))
+
+
+def phi(estimate: jax.Array, target: jax.Array) -> jax.Array:
+    """Magnitude-weighted mean of 1 - cos of the phase error of spectra [batch, frames, bins]."""
+    product = estimate * jnp.conj(target)
+    cos = jnp.real(product) / jnp.maximum(jnp.abs(product), 1e-12)
+    weight = jnp.abs(target)
+    return jnp.sum(weight * (1 - cos), (-2, -1)) / (jnp.sum(weight, (-2, -1)) + 1e-12)
+
+
+def _scores(
+    cfg: Config, params: Params, statistics: Statistics, sources: jax.Array
+) -> dict[str, jax.Array]:
+    songs = level_matched(cfg, sources, None)
+    song1, song2, lead1, backing2 = transform(cfg, songs)
+    bins = cfg.bands.bins
+    result = apply(cfg, params, statistics, song1[..., :bins], song2[..., :bins])
+    oracle = song1 * _share(lead1, song1 - lead1) + song2 * _share(backing2, song2 - backing2)
+    estimates = {
+        "sum": song1 + song2,
+        **HEADS[cfg.head].estimates(cfg, result, song1, song2),
+        "oracle": oracle,
+    }
+    label, target = lead1 + backing2, songs[2] + songs[3]
+    scores = {}
+    for name, estimate in estimates.items():
+        y = istft(
+            estimate / spectrum_scale(cfg),
+            n_fft=cfg.n_fft,
+            hop_length=cfg.hop_length,
+            length=target.shape[-1],
+        )
+        scores[f"si_sdr_{name}"] = si_sdr(y, target)
+        scores[f"phi_{name}"] = phi(estimate, label)
+    return scores
+
+
+def _share(wanted: jax.Array, other: jax.Array) -> jax.Array:
+    return jnp.abs(wanted) / jnp.maximum(jnp.abs(wanted) + jnp.abs(other), 1e-12)

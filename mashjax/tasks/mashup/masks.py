@@ -1,0 +1,166 @@
+"""The mask head: how much of each song to keep, and how far to turn its phase.
+
+mashup = sum over songs of mask * |X| * exp(i (angle X + rotation)). Masks are per band; rotations
+only for the bands that are single bins, since bins of one wide band share no phase.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mashjax.tasks.mashup.config import Config
+from mashjax.tasks.mashup.examples import Example, Statistics, normalised
+
+
+class Filters(NamedTuple):
+    """mask1, mask2: 0..1 [batch, frames, bands]; rotation1, rotation2: radians [..., linear]."""
+
+    mask1: jax.Array
+    mask2: jax.Array
+    rotation1: jax.Array
+    rotation2: jax.Array
+
+
+def feature_counts(cfg: Config) -> tuple[int, int]:
+    """What the magnitude and the phase network see of a song in each frame."""
+    return cfg.bands.count, 3 * cfg.bands.linear
+
+
+def output_counts(cfg: Config) -> tuple[int, int]:
+    return 2 * cfg.bands.count, 2 * cfg.bands.linear
+
+
+def first_bias(cfg: Config) -> float:
+    """The logit of the mask before training."""
+    return float(np.log(cfg.first_mask / (1 - cfg.first_mask)))
+
+
+def features(
+    cfg: Config, statistics: Statistics, song1: jax.Array, song2: jax.Array
+) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    """Magnitude network: log-magnitudes. Phase network: those of the low bins, and the phase's
+    advance, which tells two partials that beat in one bin from a single steady one."""
+    linear = cfg.bands.linear
+    logs = normalised(cfg, song1, statistics), normalised(cfg, song2, statistics)
+    phase = [
+        jnp.concatenate([log[..., :linear], *_advance(cfg, song[..., :linear])], axis=-1)
+        for log, song in zip(logs, (song1, song2), strict=True)
+    ]
+    return logs, (phase[0], phase[1])
+
+
+def result(
+    cfg: Config, statistics: Statistics, magnitude_said: jax.Array, phase_said: jax.Array
+) -> Filters:
+    masks = jnp.split(jax.nn.sigmoid(magnitude_said), 2, axis=-1)
+    rotations = jnp.split(jnp.pi * jnp.tanh(phase_said), 2, axis=-1)
+    return Filters(*masks, *rotations)
+
+
+def loss(
+    cfg: Config, statistics: Statistics, filters: Filters, example: Example
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Complex L1 on the mashup and on both of its sources, compressed-magnitude L1 on the mashup.
+
+    The rotations are constants here: the magnitude network learns under the phase that there is,
+    and the phase network from its own loss alone, the mean of 1 - cos of each source's phase
+    error, weighted by the source's magnitude (0 = right, 1 = random).
+    """
+    fixed = jax.lax.stop_gradient(filters)._replace(mask1=filters.mask1, mask2=filters.mask2)
+    lead1, backing2 = filtered(cfg, fixed, example.song1, example.song2)
+    label = example.lead1 + example.backing2
+    mashup = lead1 + backing2
+    # Relative to the label's own level, so that a quiet batch weighs as much as a loud one.
+    level = _l1(label)
+    errors = _l1(mashup - label) + _l1(lead1 - example.lead1) + _l1(backing2 - example.backing2)
+    compressed = jnp.mean(jnp.abs(_compress(mashup) - _compress(label)))
+    compressed = compressed / jnp.mean(_compress(label))
+    linear = cfg.bands.linear
+    phase = [
+        _phase_error(song[..., :linear], rotation, source[..., :linear])
+        for song, rotation, source in (
+            (example.song1, filters.rotation1, example.lead1),
+            (example.song2, filters.rotation2, example.backing2),
+        )
+    ]
+    parts = {
+        "complex": errors / level,
+        "compressed": compressed,
+        "phase": (phase[0] + phase[1]) / 2,
+    }
+    total = (
+        parts["complex"]
+        + cfg.compressed_weight * parts["compressed"]
+        + cfg.phase_weight * parts["phase"]
+    )
+    return total, parts
+
+
+def filtered(
+    cfg: Config, filters: Filters, song1: jax.Array, song2: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Both songs' shares of the mashup: spectra [batch, frames, bins] through their filters."""
+    return (
+        _filter(cfg, song1, filters.mask1, filters.rotation1),
+        _filter(cfg, song2, filters.mask2, filters.rotation2),
+    )
+
+
+def estimates(
+    cfg: Config, filters: Filters, song1: jax.Array, song2: jax.Array
+) -> dict[str, jax.Array]:
+    """The mashup's whole spectrum, [batch, frames, all bins], as evaluation compares it.
+
+    Bins above the network's bands take the last band's mask, as in `mashjax.mix`.
+    """
+    still = jnp.zeros_like(filters.rotation1)
+    unturned = filters._replace(rotation1=still, rotation2=still)
+    above = song1[..., cfg.bands.bins :] * filters.mask1[..., -1:]
+    above = above + song2[..., cfg.bands.bins :] * filters.mask2[..., -1:]
+    return {
+        name: jnp.concatenate([sum(filtered(cfg, used, song1, song2)), above], axis=-1)
+        for name, used in (("model", filters), ("no_rotation", unturned))
+    }
+
+
+def _filter(cfg: Config, song: jax.Array, mask: jax.Array, rotation: jax.Array) -> jax.Array:
+    bands = cfg.bands
+    low = song[..., : bands.linear] * mask[..., : bands.linear] * jnp.exp(1j * rotation)
+    if bands.count == bands.linear:
+        return low
+    high = song[..., bands.linear : bands.bins] * (mask[..., bands.linear :] @ bands.spread)
+    return jnp.concatenate([low, high], axis=-1)
+
+
+def _advance(cfg: Config, song: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """cos and sin of how much further a bin's phase went in one hop than its centre frequency.
+
+    0 for a partial at the bin's centre; the first frame has no predecessor and says (0, 0).
+    """
+    turn = song[:, 1:] * jnp.conj(song[:, :-1])
+    expected = 2 * np.pi * np.arange(song.shape[-1]) * cfg.hop_length / cfg.n_fft
+    turn = turn * np.exp(-1j * expected).astype(np.complex64)
+    turn = jnp.pad(turn, ((0, 0), (1, 0), (0, 0)))
+    # Bins 60 dB below the usual level have a phase of noise: they say (0, 0), too.
+    turn = turn / (jnp.abs(turn) + 10 ** (cfg.floor_db / 10))
+    return jnp.real(turn), jnp.imag(turn)
+
+
+def _phase_error(song: jax.Array, rotation: jax.Array, source: jax.Array) -> jax.Array:
+    wanted = source * jnp.conj(song)
+    weight = jnp.abs(source)
+    size = jnp.maximum(jnp.abs(wanted), 1e-9)
+    cos = (jnp.real(wanted) * jnp.cos(rotation) + jnp.imag(wanted) * jnp.sin(rotation)) / size
+    return jnp.sum(weight * (1 - cos)) / (jnp.sum(weight) + 1e-9)
+
+
+def _l1(spectrum: jax.Array) -> jax.Array:
+    return jnp.mean(jnp.abs(jnp.real(spectrum)) + jnp.abs(jnp.imag(spectrum))) + 1e-9
+
+
+def _compress(spectrum: jax.Array) -> jax.Array:
+    """|X| to the power 0.3: quiet partials count, as they do for the ear."""
+    power = jnp.real(spectrum) ** 2 + jnp.imag(spectrum) ** 2
+    return (power + 1e-8) ** 0.15

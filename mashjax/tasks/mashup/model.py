@@ -1,0 +1,82 @@
+"""The two parallel encoder-decoders and their loss."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from mashjax.nn.encoder_decoder import EncoderDecoder
+from mashjax.tasks.mashup import direct, masks
+from mashjax.tasks.mashup.config import Config, Network
+from mashjax.tasks.mashup.examples import Statistics, make_example
+
+Params = dict[str, Any]  # {"magnitude": ..., "phase": ...}
+
+# A head says what the networks see (features), what they say (outputs), how that becomes a
+# result (result) and what a result costs (loss).
+HEADS = {"mask": masks, "direct": direct}
+
+
+class Networks(nnx.Module):
+    """Magnitude and phase network side by side; each sees and says what the head asks for."""
+
+    def __init__(self, cfg: Config, *, rngs: nnx.Rngs):
+        head = HEADS[cfg.head]
+        seen, said = head.feature_counts(cfg), head.output_counts(cfg)
+        self.magnitude = _network(cfg.magnitude, seen[0], said[0], rngs)
+        self.phase = _network(cfg.phase, seen[1], said[1], rngs)
+
+
+def init_model(cfg: Config, key: jax.Array) -> Params:
+    """Fresh parameters, as nested dicts of arrays."""
+    networks = Networks(cfg, rngs=nnx.Rngs(params=key))
+    params = nnx.to_pure_dict(nnx.split(networks, nnx.Param)[1])
+    bias = HEADS[cfg.head].first_bias(cfg)
+    params["magnitude"]["head"]["bias"] = jnp.full_like(params["magnitude"]["head"]["bias"], bias)
+    return params
+
+
+def apply(
+    cfg: Config, params: Params, statistics: Statistics, song1: jax.Array, song2: jax.Array
+) -> Any:
+    """Run both networks.
+
+    song1, song2: spectra [batch, frames, bins], level-matched.
+    Returns the head's result: `masks.Filters` or `direct.Painting`.
+    """
+    head = HEADS[cfg.head]
+    networks = nnx.merge(_graph(cfg), nnx.State(params))
+    magnitude_inputs, phase_inputs = head.features(cfg, statistics, song1, song2)
+    said = networks.magnitude(*magnitude_inputs), networks.phase(*phase_inputs)
+    return head.result(cfg, statistics, *said)
+
+
+def loss_fn(
+    cfg: Config, params: Params, statistics: Statistics, sources: jax.Array, key: jax.Array
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The training loss of a batch, and its parts by name.
+
+    sources: [batch, 4, samples]; key: for augmentation.
+    """
+    example = make_example(cfg, sources, key)
+    result = apply(cfg, params, statistics, example.song1, example.song2)
+    return HEADS[cfg.head].loss(cfg, statistics, result, example)
+
+
+def _network(network: Network, features: int, outputs: int, rngs: nnx.Rngs) -> EncoderDecoder:
+    return EncoderDecoder(
+        features=features,
+        embedding=network.embedding,
+        hidden=network.hidden,
+        attention=network.attention,
+        window=network.window,
+        outputs=outputs,
+        bidirectional=network.bidirectional,
+        rngs=rngs,
+    )
+
+
+def _graph(cfg: Config) -> nnx.GraphDef:
+    """The networks without their numbers; made while tracing, so it costs nothing per step."""
+    return nnx.split(nnx.eval_shape(lambda: Networks(cfg, rngs=nnx.Rngs(0))), nnx.Param)[0]
