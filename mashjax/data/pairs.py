@@ -7,7 +7,7 @@ import numpy as np
 
 from mashjax.audio.stretch import warp
 from mashjax.data.songs import HOP_SECONDS, Rejected, Song
-from mashjax.data.store import SCALE, Settings
+from mashjax.data.store import Settings
 from mashjax.errors import UserError
 from mashjax.music.alignment import Alignment, align
 
@@ -55,6 +55,8 @@ def cut_pair(a: Song, b: Song, *, settings: Settings) -> list[Example] | Rejecte
         alignment = align(a.analysis, b.analysis, lead="1")
     except UserError as error:
         return Rejected(name, str(error))
+    if alignment.tempo_bpm is None:
+        return Rejected(name, alignment.why)
     starts = _starts(a, b, alignment, settings)
     if not starts:
         return Rejected(name, "no excerpt of the overlap has both leads and both backings")
@@ -129,7 +131,7 @@ def _warp_excerpt(
     first = max(0, round((source[0] - CONTEXT_SECONDS) * sr))
     last = round((source[-1] + CONTEXT_SECONDS) * sr)
     stored = np.load(song.sources, mmap_mode="r")[:, first:last]
-    y = stored.astype(np.float32) / np.float32(SCALE * song.headroom)
+    y = stored.astype(np.float32) * np.float32(song.scale)
     y = warp(y, sr=sr, source_times=source - first / sr, output_times=output, semitones=semitones)[
         :, : settings.samples
     ]

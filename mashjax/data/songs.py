@@ -33,14 +33,14 @@ class SongSource(Protocol):
 class Song:
     """A song whose sources wait on disk.
 
-    sources: path of an int16 .npy [2, samples], lead and backing; divided by
-    SCALE * `headroom` they are at the settings' loudness together.
+    sources: path of an int16 .npy [2, samples], lead and backing; times `scale`
+    they are at the settings' loudness together.
     lead_active, backing_active: bool [hops of HOP_SECONDS], where each can be heard.
     """
 
     id: str
     sources: str
-    headroom: float
+    scale: float
     analysis: Analysis
     lead_active: np.ndarray
     backing_active: np.ndarray
@@ -73,9 +73,9 @@ def prepare_song(source: SongSource, *, folder: str, settings: Settings) -> Song
         return Rejected(source.id, str(error))
     gain = 10 ** ((settings.loudness - level) / 20)
     y = np.stack([lead, backing]) * np.float32(gain)
-    headroom = min(1.0, 1.0 / float(np.abs(y).max()))
+    scale = float(np.abs(y).max()) / SCALE
     path = pathlib.Path(folder, hashlib.sha256(source.id.encode()).hexdigest() + ".npy")
-    np.save(path, np.round(y * (headroom * SCALE)).astype(np.int16))
+    np.save(path, np.round(y / scale).astype(np.int16))
     about = {
         "seconds": len(lead) / sr,
         "gain_db": 20 * float(np.log10(gain)),
@@ -87,7 +87,7 @@ def prepare_song(source: SongSource, *, folder: str, settings: Settings) -> Song
     return Song(
         id=source.id,
         sources=str(path),
-        headroom=headroom,
+        scale=scale,
         analysis=analysis,
         lead_active=active(y[0], sr=sr),
         backing_active=active(y[1], sr=sr),
