@@ -80,7 +80,7 @@ def _local_periods(n: np.ndarray, *, rate: float) -> tuple[np.ndarray, float]:
     acf = acf * (length / (length - np.arange(length) * 0.9))
     lags = 60.0 / TEMPI * rate
     strength = np.zeros((len(starts), len(TEMPI)))
-    weights = 0.0
+    weights = np.zeros(len(TEMPI))
     for k, w in ((1, 1.0), (2, 1.0), (3, 0.5), (4, 1.0)):
         ok = k * lags < length * 0.9
         at = np.minimum(k * lags, length - 2)
@@ -128,7 +128,7 @@ def _path(n: np.ndarray, *, periods: np.ndarray) -> np.ndarray:
     for i in range(len(n)):
         p = int(rounded[i])
         if p not in penalties:
-            ago = np.arange(int(round(p / 2)), 2 * p + 1)[::-1]
+            ago = np.arange(round(p / 2), 2 * p + 1)[::-1]
             penalties[p] = ago, -TIGHTNESS * np.log(ago / p) ** 2
         ago, penalty = penalties[p]
         if i < ago[0]:

@@ -74,8 +74,8 @@ def frame_of(seconds: np.ndarray | float) -> np.ndarray | float:
 def _bands() -> np.ndarray:
     """Triangles [bands, bins], a constant ratio apart, 30 Hz to 10.5 kHz, unit peak."""
     hz = np.arange(N_FFT // 2 + 1) * SR / N_FFT
-    mel = 2595 * np.log10(1 + np.array([20.0, 10800.0]) / 700)
-    edges = 700 * (10 ** (np.linspace(*mel, BANDS + 2) / 2595) - 1)
+    low_mel, high_mel = 2595 * np.log10(1 + np.array([20.0, 10800.0]) / 700)
+    edges = 700 * (10 ** (np.linspace(low_mel, high_mel, BANDS + 2) / 2595) - 1)
     low, mid, high = (edges[k : k + BANDS, None] for k in range(3))
     up, down = (hz - low) / (mid - low), (high - hz) / (high - mid)
     return np.maximum(0.0, np.minimum(up, down)).astype(np.float32)
