@@ -24,8 +24,20 @@ from mashjax.audio.loudness import loudness as measure_loudness
 from mashjax.errors import UserError
 from mashjax.mixing.demo import write_demo_songs
 from mashjax.mixing.pipeline import Mashup, Options, make_mashup
+from mashjax.music.alignment import Limits
 
-_DECIDE = ("checkpoint", "lead", "align", "masks", "start1", "start2", "duration", "loudness")
+_DECIDE = (
+    "checkpoint",
+    "lead",
+    "align",
+    "masks",
+    "start1",
+    "start2",
+    "duration",
+    "max_stretch",
+    "max_shift",
+    "loudness",
+)
 _WRITE = ("out", "stems", "plot", "report")
 _STEMS = ("song1.wav", "song2.wav", "part1.wav", "part2.wav")
 
@@ -42,6 +54,8 @@ def mix(
     start1: float | None = None,
     start2: float | None = None,
     duration: float | None = None,
+    max_stretch: float = Limits.max_stretch,
+    max_shift: float = Limits.max_shift,
     stems: str | os.PathLike | None = None,
     plot: str | os.PathLike | None = None,
     report: str | os.PathLike | None = None,
@@ -58,6 +72,8 @@ def mix(
       align: "auto", or "none" for two files that already share one timeline.
       masks: "model", or "none" for the aligned overlay without the network.
       start1, start2, duration: seconds, honoured to the nearest beat; None: the best overlap.
+      max_stretch: how far the tempos may be apart, as a ratio minus 1; divided between both.
+      max_shift: how far each song may be transposed, in semitones.
       stems: folder for the aligned songs and their masked parts, as float32 wav.
       plot: where to write a PNG of spectrograms and shares.
       report: where to write the report as JSON.
@@ -82,7 +98,17 @@ def mix(
     mashup = make_mashup(
         lambda k: files.read(inputs[k]),
         names=(os.fspath(song1), os.fspath(song2)),
-        options=Options(checkpoint, str(lead), align, masks, start1, start2, duration, loudness),
+        options=Options(
+            checkpoint=checkpoint,
+            lead=str(lead),
+            align=align,
+            masks=masks,
+            start1=start1,
+            start2=start2,
+            duration=duration,
+            limits=Limits(max_stretch, max_shift),
+            loudness=loudness,
+        ),
         progress=progress,
     )
     progress("writing")
@@ -211,6 +237,16 @@ def _define_flags() -> None:
     flags.DEFINE_float("start1", None, "Where to begin in song 1, seconds.", lower_bound=0)
     flags.DEFINE_float("start2", None, "Where to begin in song 2, seconds.", lower_bound=0)
     flags.DEFINE_float("duration", None, "Seconds of mashup; default: the whole overlap.")
+    flags.DEFINE_float(
+        "max_stretch",
+        Limits.max_stretch,
+        "How far tempos may be apart.",
+        lower_bound=0,
+        upper_bound=1,
+    )
+    flags.DEFINE_float(
+        "max_shift", Limits.max_shift, "Semitones each song may move.", lower_bound=0, upper_bound=6
+    )
     flags.DEFINE_string("stems", None, "Folder for song1, song2 (aligned), part1, part2 (masked).")
     flags.DEFINE_string("plot", None, "PNG of the spectrograms and of each song's share.")
     flags.DEFINE_string("report", None, "JSON of what was decided and why.")

@@ -16,7 +16,7 @@ from mashjax.audio.resample import resample, to_channels, to_mono
 from mashjax.audio.stretch import warp
 from mashjax.errors import UserError
 from mashjax.mixing.share import song2_share
-from mashjax.music.alignment import Alignment, align
+from mashjax.music.alignment import Alignment, Limits, align
 from mashjax.music.analysis import Analysis, analyse
 
 ANALYSIS_SR = 22050  # Hz
@@ -34,6 +34,7 @@ class Options:
     start1: float | None = None
     start2: float | None = None
     duration: float | None = None
+    limits: Limits = Limits()
     loudness: float = TARGET_LUFS  # LUFS
 
 
@@ -76,14 +77,17 @@ def make_mashup(
         analyses = _both(lambda k: _analyse(clips[k]))
     with clock("align"):
         progress("aligning")
-        find = align if options.align == "auto" else _as_is
-        alignment = find(
-            *analyses,
-            lead=options.lead,
-            start1=options.start1,
-            start2=options.start2,
-            duration=options.duration,
-        )
+        if options.align == "none":
+            alignment = _as_is(*analyses, options)
+        else:
+            alignment = align(
+                *analyses,
+                lead=options.lead,
+                start1=options.start1,
+                start2=options.start2,
+                duration=options.duration,
+                limits=options.limits,
+            )
         sr = clips[alignment.lead - 1].sr
         songs = np.stack(_both(lambda k: _align(clips[k], k, clips, alignment, sr)))
     with clock("model"):
@@ -128,28 +132,20 @@ def _analyse(clip: Clip) -> Analysis:
     return analyse(mono, sr=ANALYSIS_SR)
 
 
-def _as_is(
-    a: Analysis,
-    b: Analysis,
-    *,
-    lead: str,
-    start1: float | None,
-    start2: float | None,
-    duration: float | None,
-) -> Alignment:
+def _as_is(a: Analysis, b: Analysis, options: Options) -> Alignment:
     """The two files as they are: one timeline, no stretch, no shift."""
-    starts = (start1 or 0.0, start2 or 0.0)
-    seconds = min(a.seconds - starts[0], b.seconds - starts[1], duration or np.inf)
+    starts = (options.start1 or 0.0, options.start2 or 0.0)
+    seconds = min(a.seconds - starts[0], b.seconds - starts[1], options.duration or np.inf)
     if seconds < MIN_SECONDS:
         raise UserError(
-            f"from {starts[0]:g} s and {starts[1]:g} s on, the songs share {max(seconds, 0):.1f} s; "
+            f"from {starts[0]:g} s and {starts[1]:g} s on, {max(seconds, 0):g} s are to be mixed; "
             f"at least {MIN_SECONDS:g} s are needed: start earlier, or ask for longer"
         )
-    first = int(lead) if lead != "auto" else (2 if b.voice > a.voice else 1)
+    lead = (2 if b.voice > a.voice else 1) if options.lead == "auto" else int(options.lead)
     line = np.array([0.0, seconds])
     return Alignment(
-        lead=first,
-        tempo_bpm=(a, b)[first - 1].tempo_bpm,
+        lead=lead,
+        tempo_bpm=(a, b)[lead - 1].tempo_bpm,
         stretch=(1.0, 1.0),
         shift_semitones=(0.0, 0.0),
         start_seconds=starts,
@@ -183,7 +179,7 @@ def _masked(
     from mashjax.tasks import mashup
 
     model = mashup.load(checkpoint)
-    stft = model.config.stft
+    stft = model.cfg.stft
     # The network's first song is the lead, its second the backing.
     order = [lead - 1, 2 - lead]
     mono = [resample(to_mono(songs[k]), sr_in=sr, sr_out=stft.sample_rate) for k in order]

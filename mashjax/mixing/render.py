@@ -55,7 +55,8 @@ def render(y: np.ndarray, *, sr: int, masks: Masks, stft_settings: StftSettings)
             n_fft=n_fft,
             hop_length=hop,
         )
-        result[..., start : start + block] = part[..., margin : margin + samples - start]
+        length = min(block, samples - start)
+        result[..., start : start + length] = part[..., margin : margin + length]
     return result
 
 
