@@ -12,6 +12,9 @@ WINDOW = 8.0  # seconds of each local autocorrelation
 TEMPI = 40.0 * 2 ** np.arange(0, 2.6, 1 / 60)  # BPM, 1.2 % apart
 PREFERRED = 115.0  # BPM; the prior's middle
 OCTAVES = 0.75  # the prior's standard deviation
+SHARPNESS = 12.0  # what autocorrelation is worth against the prior
+MULTIPLES = ((1, 1.0), (2, 1.0), (3, 0.5), (4, 1.0))  # beats apart, and their weight
+GROUPS = (slice(0, 3), slice(3, 9), slice(9, 16), slice(16, 24))  # bands heard separately
 TIGHTNESS = 100.0
 SLACK = 0.060  # seconds around a beat in which its onset is looked for
 STEADY = 0.020  # seconds which the beats of a steady song may stray from its grid
@@ -41,7 +44,9 @@ def track(o: Onsets, *, seconds: float) -> Beats:
     n = _coarse(o.total)
     if len(n) < 2 * rate or n.max() <= 0:
         return NONE
-    periods, clarity = _local_periods(n, rate=rate)
+    periods, clarity = _local_periods(
+        [_coarse(o.novelty[g].mean(axis=0)) for g in GROUPS], rate=rate
+    )
     if clarity < 0.1:
         return dataclasses.replace(NONE, confidence=float(clarity))
     path = _path(n, periods=periods * rate)
@@ -67,35 +72,41 @@ def _coarse(novelty: np.ndarray) -> np.ndarray:
     return x.astype(np.float64)
 
 
-def _local_periods(n: np.ndarray, *, rate: float) -> tuple[np.ndarray, float]:
-    """The beat's period in seconds at each frame of `n`, and how clear it is (0..1)."""
-    length = int(min(WINDOW * rate, len(n)))
-    hop = int(rate)
-    starts = np.arange(0, max(1, len(n) - length + 1), hop)
-    size = fft.next_fast_len(2 * length)
-    view = np.lib.stride_tricks.sliding_window_view(n, length)[starts]
-    x = view - view.mean(axis=1, keepdims=True)
-    acf = fft.irfft(np.abs(fft.rfft(x, size, axis=1)) ** 2, axis=1)[:, :length]
-    acf = acf / np.maximum(acf[:, :1], 1e-9 * length + 0.1 * acf[:, :1].mean())
-    acf = acf * (length / (length - np.arange(length) * 0.9))
+def _local_periods(groups: list[np.ndarray], *, rate: float) -> tuple[np.ndarray, float]:
+    """The beat's period in seconds at each frame, and how clear it is (0..1)."""
+    frames = len(groups[0])
+    length = int(min(WINDOW * rate, frames))
+    starts = np.arange(0, max(1, frames - length + 1), int(rate))
     lags = 60.0 / TEMPI * rate
     strength = np.zeros((len(starts), len(TEMPI)))
-    weights = np.zeros(len(TEMPI))
-    for k, w in ((1, 1.0), (2, 1.0), (3, 0.5), (4, 1.0)):
-        ok = k * lags < length * 0.9
-        at = np.minimum(k * lags, length - 2)
-        i = at.astype(int)
-        smooth = ndimage.maximum_filter1d(acf, 3, axis=1)
-        strength += w * np.where(ok, smooth[:, i] * (1 - at + i) + smooth[:, i + 1] * (at - i), 0)
-        weights += w * ok
-    strength /= weights
+    for n in groups:
+        acf = _autocorrelation(n, starts=starts, length=length)
+        for k, w in MULTIPLES:
+            ok = k * lags < length * 0.9
+            at = np.minimum(k * lags, length - 2)
+            i = at.astype(int)
+            value = acf[:, i] * (1 - at + i) + acf[:, i + 1] * (at - i)
+            strength += w * np.where(ok, value, 0) / len(groups)
+    strength /= sum(w * (k * lags < length * 0.9) for k, w in MULTIPLES)
     prior = -0.5 * (np.log2(TEMPI / PREFERRED) / OCTAVES) ** 2
     overall = strength.mean(axis=0)
-    score = 12 * (0.5 * strength + 0.5 * overall) + prior
+    score = SHARPNESS * (0.5 * strength + 0.5 * overall) + prior
     best = _viterbi(score)
     clarity = float(np.mean(strength[np.arange(len(starts)), best]))
     centres = starts + length / 2
-    return np.interp(np.arange(len(n)), centres, 60.0 / TEMPI[best]), clarity
+    return np.interp(np.arange(frames), centres, 60.0 / TEMPI[best]), clarity
+
+
+def _autocorrelation(n: np.ndarray, *, starts: np.ndarray, length: int) -> np.ndarray:
+    """Of each window of `n`, [starts, length]; lag 0 is 1, the shrinking overlap made up for."""
+    size = fft.next_fast_len(2 * length)
+    view = np.lib.stride_tricks.sliding_window_view(ndimage.gaussian_filter1d(n, 1.0), length)[
+        starts
+    ]
+    x = view - view.mean(axis=1, keepdims=True)
+    acf = fft.irfft(np.abs(fft.rfft(x, size, axis=1)) ** 2, axis=1)[:, :length]
+    acf = acf / (acf[:, :1] + 0.1 * acf[:, :1].mean() + 1e-9 * length)
+    return acf * (length / (length - np.arange(length) * 0.9))
 
 
 def _viterbi(score: np.ndarray) -> np.ndarray:
