@@ -1,0 +1,22 @@
+"""The network that ships.
+
+    python -m mashjax.train --config=configs/mashup.py --data=STORE --workdir=RUN
+"""
+
+from mashjax.tasks import mashup
+from mashjax.training.config import Optim, TrainConfig
+
+
+def get_config() -> TrainConfig:
+    return TrainConfig(
+        task="mashup",
+        model=mashup.Config(),
+        optim=Optim(learning_rate=2e-3, rate_factors={"phase": 0.5}),
+        batch_size=16,
+        frames=130,
+        steps=5000,
+        checkpoint_every=100,
+        eval_every=250,
+        eval_batches=4,
+        log_every=20,
+    )

@@ -1,0 +1,81 @@
+"""The settings of a training run: one field per line, each with its unit or its reason."""
+
+import dataclasses
+import json
+from typing import Any
+
+from mashjax.errors import UserError
+from mashjax.tasks import TASKS
+
+
+@dataclasses.dataclass
+class Optim:
+    """AdamW with warm-up, cosine decay and clipping, for each network on its own."""
+
+    learning_rate: float = 1e-3  # at the end of the warm-up
+    rate_factors: dict[str, float] = dataclasses.field(default_factory=dict)  # by network: x rate
+    warmup: int = 200  # steps of linear rise
+    final_fraction: float = 0.02  # of the learning rate, at the last step of the cosine
+    b2: float = 0.99  # Adam's memory of squared gradients: short, since runs are short
+    weight_decay: float = 1e-3  # decoupled (AdamW)
+    clip: float = 1.0  # largest norm of one network's gradient
+    ema: float = 0.998  # the averaged parameters (evaluated, exported) remember 1 / (1 - ema) steps
+
+
+@dataclasses.dataclass
+class TrainConfig:
+    """Everything that a run is made of, besides its store."""
+
+    task: str = "mashup"  # a name in mashjax.tasks.TASKS
+    model: Any = dataclasses.field(default_factory=lambda: TASKS["mashup"].Config())
+    optim: Optim = dataclasses.field(default_factory=Optim)
+    seed: int = 0  # of the parameters, the order of the data and the augmentation
+    batch_size: int = 16  # examples per step, over all devices
+    frames: int = 130  # STFT frames per example: 3 s
+    steps: int = 1000  # optimiser steps in all
+    statistics_batches: int = 8  # batches that the features' mean and scale come from
+    checkpoint_every: int = 200  # steps
+    keep: int = 3  # newest checkpoints kept
+    eval_every: int = 500  # steps
+    eval_batches: int = 2  # batches of the valid split per evaluation
+    log_every: int = 20  # steps
+
+
+# What a resumed run may change: how long it goes on, how fast it learns, how often it reports.
+# Everything else would make the checkpoint's numbers mean something else.
+RESUMABLE = {
+    "steps",
+    "optim.learning_rate",
+    "checkpoint_every",
+    "keep",
+    "eval_every",
+    "eval_batches",
+    "log_every",
+}
+
+
+def check_resumable(saved: dict[str, Any], now: TrainConfig, *, where: str) -> None:
+    """Refuse to go on from a checkpoint of another configuration.
+
+    saved: the checkpoint's config as a dict. Raises UserError naming both values.
+    """
+    before, after = _flat(saved), _flat(as_dict(now))
+    for name in sorted(before.keys() | after.keys()):
+        if name not in RESUMABLE and before.get(name) != after.get(name):
+            raise UserError(
+                f"{where}: was trained with {name}={before.get(name)}, and the config now says "
+                f"{name}={after.get(name)}; use another --workdir or the same setting"
+            )
+
+
+def as_dict(cfg: TrainConfig) -> dict[str, Any]:
+    """As JSON would give it back, so that a saved config compares equal to a live one."""
+    return json.loads(json.dumps(dataclasses.asdict(cfg)))
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        nested = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return flat

@@ -1,0 +1,40 @@
+"""The one place that knows how many devices there are.
+
+Data parallelism is one mesh axis, `data`: batches are cut along it, everything else is copied to
+every device, and the compiler puts the gradients' all-reduce where it belongs.
+"""
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from mashjax.errors import UserError
+
+
+def data_mesh(batch_size: int, devices: list[jax.Device] | None = None) -> Mesh:
+    """All devices in one row. Raises UserError if they cannot share a batch evenly."""
+    devices = jax.devices() if devices is None else devices
+    if batch_size % len(devices):
+        raise UserError(
+            f"batch_size={batch_size} cannot be shared evenly by {len(devices)} devices"
+        )
+    # Auto: JAX's newer default, Explicit axes, breaks scans over sharded carries.
+    return jax.make_mesh((len(devices),), ("data",), devices=devices, axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def put_batch(mesh: Mesh, batch: np.ndarray) -> jax.Array:
+    """A batch from host memory, cut over the devices."""
+    return jax.device_put(batch, batch_sharding(mesh))
+
+
+def must_block(mesh: Mesh) -> bool:
+    """Several virtual devices of one CPU abort the process if steps queue up on them."""
+    return mesh.size > 1 and mesh.devices.flat[0].platform == "cpu"
