@@ -114,23 +114,25 @@ def _vibrato(start: float, end: float, *, depth: float, rate: float) -> list[tup
 
 
 def _backing(score: Score, rng: np.random.Generator) -> list[Part]:
-    def level(low: int, high: int) -> dict[str, int]:
-        return {"volume": int(rng.integers(low, high)), "reverb": int(rng.integers(0, 80))}
+    def part(programs: tuple[int, ...], notes: list[Note], low: int, high: int) -> Part:
+        volume, reverb = int(rng.integers(low, high)), int(rng.integers(0, 80))
+        return Part(int(rng.choice(programs)), notes, volume=volume, reverb=reverb)
 
-    keys = int(rng.choice(KEYS))
-    pedal = [(time, 64, value) for time, value in score.pedal] if keys < 8 else []
-    parts = [Part(keys, score.piano, controls=pedal, **level(75, 115))]
+    keys = part(KEYS, score.piano, 75, 115)
+    if keys.program < 8:
+        keys = dataclasses.replace(keys, controls=[(t, 64, value) for t, value in score.pedal])
+    parts = [keys]
     if score.bridge:
-        parts.append(Part(int(rng.choice(BRIDGES)), score.bridge, **level(55, 100)))
+        parts.append(part(BRIDGES, score.bridge, 55, 100))
     if rng.random() < 0.85:
-        parts.append(Part(int(rng.choice(BASSES)), _bass(score, rng), **level(85, 120)))
+        parts.append(part(BASSES, _bass(score, rng), 85, 120))
     if rng.random() < 0.5:
-        parts.append(Part(int(rng.choice(PADS)), _pad(score), **level(40, 80)))
+        parts.append(part(PADS, _pad(score), 40, 80))
     if rng.random() < 0.45:
-        parts.append(Part(int(rng.choice(GUITARS)), _strum(score, rng), **level(45, 85)))
+        parts.append(part(GUITARS, _strum(score, rng), 45, 85))
     if rng.random() < 0.85:
-        kit = int(rng.choice(KITS))
-        parts.append(Part(kit, _drums(score, rng), drums=True, **level(75, 120)))
+        kit = part(KITS, _drums(score, rng), 75, 120)
+        parts.append(dataclasses.replace(kit, drums=True))
     return parts
 
 

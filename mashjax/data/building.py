@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-
 from mashjax.data.pairs import cut_pair, plan_pairs
 from mashjax.data.songs import Rejected, Song, SongSource, prepare_song, split_songs
 from mashjax.data.store import SPLITS, Settings
@@ -121,7 +120,7 @@ def _about(song: Song) -> dict[str, Any]:
     """A song's entry in the manifest."""
     return {
         **song.about,
-        "tempo_bpm": float(song.analysis.tempo_bpm),
+        "tempo_bpm": song.tempo_bpm,
         "beats_per_bar": int(song.analysis.beats_per_bar),
         "key": f"{song.analysis.key.tonic} {song.analysis.key.mode}",
     }
@@ -134,10 +133,13 @@ def _nothing_left(
         f"no pair is left of {len(songs)} songs ({len(rejected_songs)} songs and "
         f"{len(rejected_pairs)} pairs rejected)"
     )
-    if rejected_songs + rejected_pairs:
-        first = (rejected_songs + rejected_pairs)[0]
+    if len(songs) + len(rejected_songs) < 2:
+        return f"{counts}: a pair needs two songs"
+    if rejected_pairs or len(songs) < 2:
+        first = (rejected_pairs + rejected_songs)[0]
         return f"{counts}; for example {first.id}: {first.why}"
-    return f"{counts}: no two songs of one split are near enough in tempo"
+    tempi = ", ".join(f"{song.id} {song.tempo_bpm:.0f}" for song in songs[:6])
+    return f"{counts}: no two of one split are near enough in tempo ({tempi} BPM)"
 
 
 def _in_order(

@@ -13,10 +13,14 @@ import numpy as np
 
 from mashjax.data.arrange import Score, arrange
 from mashjax.data.render import Note, fluidsynth, render
+from mashjax.data.singer import sing
 from mashjax.errors import UserError
 
 SECTION_SECONDS = 100.0
 """Rendered of each song: enough for eight excerpts, at half the time of a whole song."""
+
+SUNG_SHARE = 0.5
+"""Of the leads are sung by our own singer; the others are played."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +50,15 @@ class MidiSong:
         lead, backing = arrange(score, rng=rng)
         room = float(rng.uniform(0.1, 0.8))
         seconds = float(score.beats[-1])
-        y = [
-            render(parts, seconds=seconds, sr=sr, soundfont=self.soundfont, room=room)
-            for parts in (lead, backing)
-        ]
+        backing_y = render(backing, seconds=seconds, sr=sr, soundfont=self.soundfont, room=room)
+        if rng.random() < SUNG_SHARE:
+            lead_y = sing(score.melody, seconds=seconds, sr=sr, rng=rng)
+        else:
+            lead_y = render(lead, seconds=seconds, sr=sr, soundfont=self.soundfont, room=room)
         # Lead against backing: about where pop mixes have their voices.
         wanted = 10 ** (rng.uniform(-4, 4) / 20)
-        y[0] *= wanted * _active_rms(y[1]) / max(_active_rms(y[0]), 1e-9)
-        return y[0], y[1]
+        lead_y *= wanted * _active_rms(backing_y) / max(_active_rms(lead_y), 1e-9)
+        return lead_y, backing_y
 
 
 def find_midi_songs(folder: str | pathlib.Path, *, soundfont: str, seed: int) -> list[MidiSong]:

@@ -31,7 +31,7 @@ def plan_pairs(songs: list[Song], *, settings: Settings) -> list[tuple[Song, Son
     from the seed and the songs' order.
     """
     rng = np.random.default_rng([settings.seed, 2])
-    octaves = np.log2([song.analysis.tempo_bpm for song in songs])
+    octaves = np.log2([song.tempo_bpm for song in songs])
     limit = np.log2(1 + settings.max_tempo_change)
     degree = np.zeros(len(songs), np.int64)
     paired = np.eye(len(songs), dtype=bool)

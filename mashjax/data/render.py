@@ -88,11 +88,11 @@ def _play(score: pathlib.Path, sound: pathlib.Path, *, soundfont: str, room: flo
         command += ["-o", f"{name}={value}"]
     command += ["-F", str(sound), soundfont, str(score)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
-    if run.returncode or not sound.is_file() or not sound.stat().st_size:
-        why = (run.stderr or run.stdout).strip().splitlines()
-        raise UserError(
-            f"fluidsynth cannot play with {soundfont}: {why[-1] if why else 'no sound'}"
-        )
+    # A font that it cannot read leaves it playing silence, with exit code 0.
+    errors = [line for line in run.stderr.splitlines() if "error" in line]
+    if run.returncode or errors or not sound.is_file():
+        why = errors[0] if errors else f"it ended with {run.returncode}"
+        raise UserError(f"fluidsynth cannot play with {soundfont}: {why}")
 
 
 def _write_score(parts: list[Part], path: pathlib.Path, *, seconds: float) -> None:

@@ -42,6 +42,7 @@ class Song:
     sources: str
     scale: float
     analysis: Analysis
+    tempo_bpm: float
     lead_active: np.ndarray
     backing_active: np.ndarray
     about: dict[str, Any]
@@ -67,7 +68,8 @@ def prepare_song(source: SongSource, *, folder: str, settings: Settings) -> Song
         if not np.isfinite(level):
             raise UserError("is silent")
         analysis = analyse(mixture, sr=sr)
-        if analysis.tempo_bpm is None:
+        tempo = analysis.tempo_bpm
+        if tempo is None:
             raise UserError("has no beat that could be found")
     except UserError as error:
         return Rejected(source.id, str(error))
@@ -89,6 +91,7 @@ def prepare_song(source: SongSource, *, folder: str, settings: Settings) -> Song
         sources=str(path),
         scale=scale,
         analysis=analysis,
+        tempo_bpm=tempo,
         lead_active=active(y[0], sr=sr),
         backing_active=active(y[1], sr=sr),
         about=about,
@@ -106,16 +109,18 @@ def active(y: np.ndarray, *, sr: int) -> np.ndarray:
 def split_songs(ids: list[str]) -> dict[str, str]:
     """Song id -> "train", "valid" or "test", by a hash of the id.
 
-    5 % go to test and 5 % to valid, whatever other songs there are; only where
-    that leaves fewer than two songs (no pair) of six or more, the next by hash
-    are added. Fewer than six songs are all for training.
+    5 % go to test and 5 % to valid, whatever other songs there are, so that a
+    song keeps its split when others come. Where that is fewer than six songs,
+    too few to find pairs among, the next by hash are added, up to a sixth of
+    all. Fewer than twelve songs are all for training.
     """
     ordered = sorted(ids, key=lambda i: (_unit_hash(i), i))
-    least = 2 if len(ids) >= 6 else 0
     hashes = np.array([_unit_hash(i) for i in ordered])
-    share = 1.0 if least else 0.0
-    test = max(least, int((hashes < share * TEST_SHARE).sum()))
-    valid = max(least, int((hashes < share * (TEST_SHARE + VALID_SHARE)).sum()) - test)
+    least = min(6, len(ids) // 6)
+    if len(ids) < 12:
+        return dict.fromkeys(ids, SPLITS[0])
+    test = max(least, int((hashes < TEST_SHARE).sum()))
+    valid = max(least, int((hashes < TEST_SHARE + VALID_SHARE).sum()) - test)
     names = [SPLITS[2]] * test + [SPLITS[1]] * valid + [SPLITS[0]] * (len(ids) - test - valid)
     return dict(zip(ordered, names, strict=True))
 

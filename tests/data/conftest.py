@@ -40,13 +40,25 @@ def write_song(folder: pathlib.Path, lead: np.ndarray, backing: np.ndarray) -> N
 
 
 @pytest.fixture(scope="session")
+def song():
+    """The function `make_song`."""
+    return make_song
+
+
+@pytest.fixture(scope="session")
+def save_song():
+    """The function `write_song`."""
+    return write_song
+
+
+@pytest.fixture(scope="session")
 def stems_folder(tmp_path_factory) -> pathlib.Path:
-    """Three songs near 110 BPM, one of them without a lead."""
+    """Four songs near 110 BPM, the last one without a lead."""
     folder = tmp_path_factory.mktemp("stems")
-    for i, (tempo, tonic) in enumerate([(108.0, 60), (112.0, 62), (110.0, 65)]):
-        lead, backing = make_song(tempo=tempo, seconds=20.0, tonic=tonic, seed=i)
+    for i, (tempo, tonic) in enumerate([(108.0, 60), (112.0, 62), (110.0, 65), (111.0, 60)]):
+        lead, backing = make_song(tempo=tempo, seconds=24.0, tonic=tonic, seed=i)
         write_song(folder / f"song{i}", lead, backing)
-    (folder / "song2" / "vocals.wav").unlink()
+    (folder / "song3" / "vocals.wav").unlink()
     return folder
 
 
@@ -65,7 +77,9 @@ def _note(pitch: float, seconds: float, *, harmonics: int) -> np.ndarray:
 
 def _kick(level: float) -> np.ndarray:
     t = np.arange(round(0.15 * SR)) / SR
-    return level * 2 * np.sin(2 * np.pi * (50 * t + 4 * (1 - np.exp(-t / 0.02)))) * np.exp(-t / 0.05)
+    return (
+        level * 2 * np.sin(2 * np.pi * (50 * t + 4 * (1 - np.exp(-t / 0.02)))) * np.exp(-t / 0.05)
+    )
 
 
 def _click(frequency: float) -> np.ndarray:

@@ -56,7 +56,9 @@ def test_the_manifest_names_every_file_with_its_true_hash(written):
     assert verify(written) == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_any_flipped_bit_of_a_shard_is_found_by_verify_and_by_reading(copy, place, bit):
     shard = copy / "train/c/0/0/0"
@@ -146,7 +148,7 @@ def test_a_writer_that_fails_leaves_nothing_and_a_killed_one_nothing_that_opens(
     killed.add("train", example(0))
     with pytest.raises(UserError):
         open_store(path)
-    with pytest.raises(UserError, match="no MANIFEST.json"):
+    with pytest.raises(UserError, match=r"no MANIFEST\.json"):
         open_store(killed.partial)
     with StoreWriter(path, settings=SHORT) as writer:
         writer.add("train", example(1))

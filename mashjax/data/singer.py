@@ -1,0 +1,199 @@
+"""A formant singer: sings a melody on changing vowels, so that leads resemble voices.
+
+Source and filter (Fant, 1960): a glottal pulse train and breath noise go through
+five moving resonances. Every singer, drawn from `rng`, has a vocal tract, a
+timbre, a vibrato, a way to glide from note to note, and a room.
+"""
+
+import dataclasses
+
+import numpy as np
+from scipy import ndimage, signal
+
+from mashjax.data.render import Note
+
+N_FFT, HOP = 1024, 256
+TABLE = 2048
+RATE = 200
+"""Hz, of the curves that say how it is sung."""
+
+# Formants in Hz of a male tract (Peterson & Barney, 1952, for the first three).
+VOWELS = np.array(
+    [
+        [730, 1090, 2440, 3400, 4300],  # father
+        [530, 1840, 2480, 3500, 4300],  # bed
+        [270, 2290, 3010, 3600, 4400],  # see
+        [570, 840, 2410, 3300, 4200],  # law
+        [300, 870, 2240, 3300, 4200],  # who
+        [490, 1350, 1690, 3200, 4200],  # bird
+        [660, 1720, 2410, 3400, 4300],  # cat
+        [640, 1190, 2390, 3300, 4200],  # but
+    ],
+    np.float64,
+)
+UPPER = np.array([5300.0, 6400.0, 7600.0, 8900.0])
+BANDWIDTHS = np.array([80.0, 90.0, 120.0, 180.0, 250.0, 400.0, 500.0, 600.0, 700.0])  # Hz
+NASAL = np.array([250.0, 1100.0, 2300.0, 3300.0, 4200.0])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Curves:
+    """What a performance is, RATE times a second: Hz, gains 0..1, formants [.., 5] in Hz."""
+
+    pitch: np.ndarray
+    voiced: np.ndarray
+    fricative: np.ndarray
+    breath: np.ndarray
+    formants: np.ndarray
+
+
+def sing(notes: list[Note], *, seconds: float, sr: int, rng: np.random.Generator) -> np.ndarray:
+    """Sing `notes`, one at a time, in the octave that suits the singer.
+
+    Returns:
+      float32 mono [round(seconds * sr)], peak below 1.
+    """
+    n = round(seconds * sr)
+    tract = rng.uniform(0.9, 1.28)  # 1: a man's; women's and children's are shorter
+    comfortable = 54 + 40 * (tract - 0.9) + rng.uniform(-3, 3)
+    middle = float(np.median([note.pitch for note in notes]))
+    shift = 12 * round((comfortable - middle) / 12)
+    notes = [
+        dataclasses.replace(note, pitch=note.pitch + shift)
+        for note in sorted(notes, key=lambda note: note.start)
+    ]
+    takes = 2 if rng.random() < 0.25 else 1  # a doubled voice
+    tilt, airy = rng.uniform(0.4, 1.3), 10 ** rng.uniform(-2.2, -1.2)
+    y = np.zeros(n)
+    for _ in range(takes):
+        y += _take(notes, n, sr, rng, tract=tract, tilt=tilt, airy=airy)
+    y = _room(y, sr, rng)
+    return (0.9 * y / max(np.abs(y).max(), 1e-9)).astype(np.float32)
+
+
+def _take(notes, n, sr, rng, *, tract, tilt, airy) -> np.ndarray:
+    c = _perform(notes, n / sr, rng, tract=tract)
+    at = np.arange(n) * (RATE / sr)
+
+    def fine(curve: np.ndarray) -> np.ndarray:
+        return np.interp(at, np.arange(len(curve)), curve)
+
+    voiced, noise = fine(c.voiced), rng.standard_normal(n)
+    hiss = signal.lfilter([1, -0.9], [1], noise)
+    y = _glottis(fine(c.pitch), sr, tilt=tilt) * voiced + airy * hiss * voiced
+    y = _filter(y, c.formants * tract, sr)
+    y /= max(np.abs(y).max(), 1e-9)
+    edges = np.array([rng.uniform(2500, 4500), 0.43 * sr])
+    band = signal.butter(2, edges, "bandpass", fs=sr, output="sos")
+    y += rng.uniform(0.02, 0.1) * signal.sosfilt(band, noise) * fine(c.fricative)
+    return y + 0.008 * hiss * fine(c.breath)
+
+
+def _perform(notes, seconds, rng, *, tract) -> _Curves:
+    """Pitch, loudness, consonants and vowels of one take."""
+    n = int(seconds * RATE) + 2
+    pitch = np.full(n, float(notes[0].pitch))
+    depth, voiced, fricative, breath = np.zeros((4, n))
+    formants = np.tile(VOWELS[0], (n, 1))
+    wide, glide = rng.uniform(0.1, 0.7), rng.uniform(0.012, 0.05)
+    late, lazy = rng.uniform(-0.01, 0.02), rng.uniform(0.1, 0.6)
+
+    def span(start: float, stop: float) -> slice:
+        return slice(max(round((start + late) * RATE), 0), max(round((stop + late) * RATE), 0))
+
+    for i, note in enumerate(notes):
+        following = notes[i + 1].start if i + 1 < len(notes) else note.end + 1.0
+        start, end = note.start, min(note.end, following)
+        pitch[span(start, seconds + 1)] = note.pitch
+        if end - start > 0.4 and rng.random() < 0.8:
+            depth[span(start + 0.2, end)] = wide * rng.uniform(0.5, 1.2)
+        if rng.random() < lazy:  # scooped from below
+            pitch[span(start, start + 0.08)] -= rng.uniform(0.5, 2.5)
+        voiced[span(start, end)] = rng.uniform(0.55, 1.0) * (0.6 + 0.4 * note.velocity / 127)
+        vowels = VOWELS[rng.integers(len(VOWELS), size=2)] * rng.uniform(0.95, 1.05)
+        turn = start + (end - start) * rng.uniform(0.4, 1.0)
+        formants[span(start, turn)] = vowels[0]
+        formants[span(turn, following)] = vowels[1]
+        length = rng.uniform(0.04, 0.11)
+        consonant = rng.choice(["none", "fricative", "plosive", "nasal"], p=[0.3, 0.25, 0.2, 0.25])
+        if consonant == "fricative":
+            voiced[span(start - length / 2, start + length / 2)] = 0
+            fricative[span(start - length / 2, start + length / 2)] = rng.uniform(0.3, 1.0)
+        elif consonant == "plosive":
+            voiced[span(start - length / 2, start + length / 4)] = 0
+            fricative[span(start, start + 0.012)] = rng.uniform(0.5, 1.5)
+        elif consonant == "nasal":
+            formants[span(start, start + length)] = NASAL
+            voiced[span(start, start + length)] *= 0.4
+        if following - end > 0.7 and rng.random() < 0.6:
+            breath[span(following - 0.45, following - 0.1)] = 1.0
+        elif following - end < 0.12 and consonant in ("none", "nasal"):
+            voiced[span(end, following)] = 0.5
+    pitch = ndimage.gaussian_filter1d(pitch, glide * RATE)
+    rate = rng.uniform(4.8, 6.5) * (1 + 0.08 * _drift(n, rng, seconds=0.4))
+    swing = np.sin(2 * np.pi * np.cumsum(rate) / RATE)
+    pitch += ndimage.gaussian_filter1d(depth, 0.08 * RATE) * swing
+    pitch += 0.15 * _drift(n, rng, seconds=0.25) + 0.04 * _drift(n, rng, seconds=0.02)
+    voiced *= 1 + 0.08 * _drift(n, rng, seconds=0.05)
+    return _Curves(
+        pitch=440 * 2 ** ((pitch - 69) / 12),
+        voiced=ndimage.gaussian_filter1d(voiced, 0.012 * RATE),
+        fricative=ndimage.uniform_filter1d(fricative, 3),
+        breath=ndimage.gaussian_filter1d(breath, 0.05 * RATE),
+        formants=ndimage.gaussian_filter1d(formants, 0.025 * RATE, axis=0),
+    )
+
+
+def _drift(n: int, rng: np.random.Generator, *, seconds: float) -> np.ndarray:
+    """Smooth noise of unit deviation, RATE values a second, that changes over `seconds`."""
+    knots = rng.standard_normal(int(n / (seconds * RATE)) + 3)
+    return np.interp(np.arange(n) / (seconds * RATE), np.arange(len(knots)), knots)
+
+
+def _glottis(pitch: np.ndarray, sr: int, *, tilt: float) -> np.ndarray:
+    """Pulse train whose harmonics fall as k**-tilt and end below the Nyquist frequency."""
+    # A table per third of an octave: its number of harmonics suits the third's upper end.
+    thirds = np.clip(np.floor(3 * np.log2(pitch / 55)).astype(int), 0, 14)
+    turn = 2 * np.pi * np.arange(TABLE) / TABLE
+    harmonics = [int(sr / 2 / (55 * 2 ** ((o + 1) / 3))) for o in range(15)]
+    tables = np.stack(
+        [sum(k**-tilt * np.cos(k * turn) for k in range(1, n + 1)) for n in harmonics]
+    )
+    phase = np.cumsum(pitch / sr) % 1.0 * TABLE
+    low = phase.astype(int)
+    part = phase - low
+    return (1 - part) * tables[thirds, low] + part * tables[thirds, (low + 1) % TABLE]
+
+
+def _filter(y: np.ndarray, formants: np.ndarray, sr: int) -> np.ndarray:
+    """`y` [n] through resonances that move: `formants` [n / sr * RATE, 5] in Hz, and UPPER."""
+    window = np.sqrt(signal.windows.hann(N_FFT, sym=False))
+    padded = np.pad(y, (N_FFT, 2 * N_FFT))
+    views = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
+    out = np.zeros(len(padded) + N_FFT)
+    z = np.exp(-2j * np.pi * np.arange(N_FFT // 2 + 1) / N_FFT).astype(np.complex64)
+    for first in range(0, len(views), 1024):
+        block = np.fft.rfft(views[first : first + 1024] * window).astype(np.complex64)
+        # View i is centred on sample i * HOP - N_FFT / 2 of `y`.
+        times = (np.arange(first, first + len(block)) * HOP - N_FFT / 2) / sr
+        frames = np.clip(np.round(times * RATE).astype(int), 0, len(formants) - 1)
+        f = np.hstack([formants[frames], np.tile(UPPER, (len(frames), 1))]).astype(np.float32)
+        for k, bandwidth in enumerate(BANDWIDTHS):
+            r = np.exp(-np.pi * bandwidth / sr)
+            if k > 0 and f[:, k].min() > 0.47 * sr:
+                continue
+            b = (-2 * r * np.cos(2 * np.pi * f[:, k] / sr))[:, None]
+            block *= (1 + b + r**2) / (1 + b * z + r**2 * z**2)
+        pieces = np.fft.irfft(block, N_FFT) * window
+        for i, piece in enumerate(pieces, first):
+            out[i * HOP : i * HOP + N_FFT] += piece
+    return out[N_FFT : N_FFT + len(y)] * 2 * HOP / N_FFT
+
+
+def _room(y: np.ndarray, sr: int, rng: np.random.Generator) -> np.ndarray:
+    """Reverberation by decaying noise, from nearly none to a hall."""
+    decay = rng.uniform(0.2, 1.5)
+    t = np.arange(int(decay * sr)) / sr
+    response = rng.standard_normal(len(t)) * 10 ** (-3 * t / decay)
+    response *= 10 ** rng.uniform(-2.0, -0.6) / np.sqrt((response**2).sum())
+    return y + signal.oaconvolve(y, response)[: len(y)]
