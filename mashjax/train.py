@@ -4,7 +4,10 @@
         [--config.optim.learning_rate=3e-4 ...]
 """
 
+import dataclasses
 import logging
+import runpy
+import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -12,8 +15,26 @@ from ml_collections import config_flags
 
 from mashjax import cli
 from mashjax.errors import UserError
+from mashjax.training.config import TrainConfig
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "What to train: a file of configs/.")
+
+def read_config(path: str) -> TrainConfig:
+    """The config that a file of configs/ gives. Raises ValueError, one line, if it gives none."""
+    try:
+        config = runpy.run_path(path)["get_config"]()
+    except Exception as error:  # the file is the user's own program: anything may go wrong in it
+        raise ValueError(f"{path} gives no config: {type(error).__name__}: {error}") from error
+    if not isinstance(config, TrainConfig):
+        raise ValueError(f"{path} gives no config: get_config() returned {type(config).__name__}")
+    for argument in sys.argv[1:]:
+        if argument.startswith("--config."):
+            _check_field(config, argument.removeprefix("--config.").split("=")[0])
+    return config
+
+
+CONFIG = config_flags.DEFINE_config_dataclass(
+    "config", TrainConfig(), "What to train: a file of configs/.", parse_fn=read_config
+)
 DATA = flags.DEFINE_string("data", None, "The store that mashjax.preprocess wrote.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints and metrics go.")
 
@@ -21,14 +42,24 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints and metrics go
 def main(arguments: Sequence[str]) -> None:
     if arguments:
         raise UserError(f"what is {arguments[0]!r}? Everything here is a --flag=value")
-    for name, value in (("config", CONFIG.value), ("data", DATA.value), ("workdir", WORKDIR.value)):
-        if value is None:
+    for name, given in (("config", CONFIG.present), ("data", DATA.value), ("workdir", WORKDIR.value)):
+        if not given:
             raise UserError(f"--{name} is missing")
-    from mashjax.training.loop import train
+    from mashjax.training.loop import train  # Orbax and the rest: only once the flags are right
 
     logging.getLogger("mashjax").setLevel(logging.INFO)
     outcome = train(CONFIG.value, data=DATA.value, workdir=WORKDIR.value)
     print(f"{'stopped at' if outcome.stopped else 'done:'} step {outcome.step}")
+
+
+def _check_field(config: TrainConfig, path: str) -> None:
+    """ml_collections lets a misspelt field end in a KeyError's traceback."""
+    holder = config
+    for name in path.split("."):
+        fields = [f.name for f in dataclasses.fields(holder)] if dataclasses.is_dataclass(holder) else []
+        if name not in fields:
+            raise ValueError(f"there is no field config.{path}: choose from {', '.join(fields)}")
+        holder = getattr(holder, name)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,18 @@ def as_dict(cfg: TrainConfig) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(cfg)))
 
 
+def from_dict(fields: dict[str, Any]) -> TrainConfig:
+    """The inverse of `as_dict`. Raises UserError where a field is unknown or missing."""
+    task = fields.get("task")
+    if task not in TASKS:
+        raise UserError(f"a checkpoint of the unknown task {task!r}")
+    try:
+        model = TASKS[task].config_from_dict(fields["model"])
+        return TrainConfig(**{**fields, "model": model, "optim": Optim(**fields["optim"])})
+    except (KeyError, TypeError) as error:
+        raise UserError(f"a checkpoint's settings cannot be read: {error}") from error
+
+
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in tree.items():

@@ -5,7 +5,7 @@ Song 1 gives the lead and song 2 the backing; a training example is the four sou
 lead 1, backing 1, lead 2, backing 2, of which the wanted mashup is the first plus the last.
 """
 
-from mashjax.tasks.mashup.config import Config
+from mashjax.tasks.mashup.config import Config, config_from_dict
 from mashjax.tasks.mashup.evaluate import evaluate
 from mashjax.tasks.mashup.examples import example_samples, statistics
 from mashjax.tasks.mashup.model import init_model, loss_fn
@@ -24,6 +24,7 @@ __all__ = [
     "Direct",
     "Masks",
     "ModelState",
+    "config_from_dict",
     "evaluate",
     "example_samples",
     "from_weights",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 from mashjax.audio.stft import StftSettings
 from mashjax.tasks.mashup.bands import Bands
@@ -46,6 +47,12 @@ class Network:
     attention: int = 64  # width of the single head
     window: int = 64  # frames that attention sees to either side: 1.5 s
     bidirectional: bool = True  # False: as the students had it
+
+
+def config_from_dict(fields: dict[str, Any]) -> Config:
+    """A config from its fields as JSON gives them. Raises KeyError or TypeError."""
+    networks = {name: Network(**fields[name]) for name in ("magnitude", "phase")}
+    return Config(**{**fields, **networks})
 
 
 _bands = functools.lru_cache(maxsize=16)(Bands)

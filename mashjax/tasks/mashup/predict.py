@@ -13,7 +13,7 @@ import numpy as np
 
 from mashjax.errors import UserError
 from mashjax.nn.weights import Weights, flatten, read_weights
-from mashjax.tasks.mashup.config import Config, Network
+from mashjax.tasks.mashup.config import Config, config_from_dict
 from mashjax.tasks.mashup.examples import transform
 from mashjax.tasks.mashup.model import apply, init_model
 
@@ -114,9 +114,7 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
     if task != "mashup":
         raise UserError(f"{name}: a checkpoint of the task {task!r}, not of 'mashup'")
     try:
-        fields = dict(weights.metadata["config"]["model"])
-        networks = {part: Network(**fields.pop(part)) for part in ("magnitude", "phase")}
-        cfg = Config(**fields, **networks)
+        cfg = config_from_dict(weights.metadata["config"]["model"])
         wanted = jax.eval_shape(lambda: init_model(cfg, jax.random.key(0)))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{name}: its settings cannot be read: {error}") from error

@@ -1,0 +1,176 @@
+"""Inference in blocks: no seam, one compiled shape, any length; and what `load` refuses."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from mashjax.audio.stft import istft, stft
+from mashjax.errors import UserError
+from mashjax.nn.weights import Weights, write_weights
+from mashjax.tasks import mashup
+from mashjax.tasks.mashup.predict import block_starts, in_blocks
+
+
+@pytest.fixture(scope="module")
+def songs(synthesise):
+    sources = synthesise(5, batch=1, seconds=8.0)[0]
+    return sources[0] + sources[1], sources[2] + sources[3]
+
+
+def decibels(mask):
+    return 20 * np.log10(np.maximum(mask, 1e-3))
+
+
+def test_a_fresh_model_is_a_clean_overlay(cfg, fresh, songs):
+    masks = mashup.predict(fresh, *songs)
+    kept = [
+        np.asarray(istft(_filtered(cfg, y, mask), n_fft=512, hop_length=128, length=len(y)))
+        for y, mask in zip(songs, (masks.mask1, masks.mask2), strict=True)
+    ]
+    plain, mixed = songs[0] + songs[1], kept[0] + kept[1]
+    scale = (mixed @ plain) / (plain @ plain)
+    assert scale == pytest.approx(cfg.first_mask, abs=1e-3)
+    assert 10 * np.log10(np.sum((scale * plain) ** 2) / np.sum((mixed - scale * plain) ** 2)) > 40
+    assert (masks.rotation1 == 0).all()
+
+
+def _filtered(cfg, y, mask):
+    spectrum = np.asarray(stft(y, n_fft=512, hop_length=128))
+    at = np.arange(spectrum.shape[1]) * 8000 / 512
+    return spectrum * [np.interp(at, cfg.bands.frequencies, frame) for frame in mask]
+
+
+def test_blocks_have_no_seam(cfg, lively, songs):
+    """Every block boundary within 0.1 dB of the same song in one piece."""
+    blocked = mashup.predict(lively, *songs)
+    frames = len(blocked.times)
+    whole_cfg = dataclasses.replace(cfg, block_frames=frames)
+    whole = mashup.predict(dataclasses.replace(lively, cfg=whole_cfg), *songs)
+    starts = block_starts(cfg, frames)
+    assert len(starts) >= 6
+    assert blocked.mask1.std() > 0.05, "masks that never move show nothing"
+    for start in starts[1:]:
+        near = slice(start, start + 2 * cfg.margin_frames)
+        for name in ("mask1", "mask2"):
+            a, b = getattr(blocked, name)[near], getattr(whole, name)[near]
+            assert np.abs(decibels(a) - decibels(b)).max() < 0.1
+        assert np.abs(blocked.rotation1[near] - whole.rotation1[near]).max() < 0.03
+
+
+def test_without_margins_there_is_a_seam(cfg, lively, songs):
+    """The control: the test above sees a seam when there is one."""
+    bare = dataclasses.replace(cfg, margin_frames=1)
+    blocked = mashup.predict(dataclasses.replace(lively, cfg=bare), *songs)
+    whole_cfg = dataclasses.replace(cfg, block_frames=len(blocked.times))
+    whole = mashup.predict(dataclasses.replace(lively, cfg=whole_cfg), *songs)
+    assert np.abs(decibels(blocked.mask1) - decibels(whole.mask1)).max() > 0.1
+
+
+def test_every_length_runs_through_one_compiled_shape(cfg, lively, songs):
+    state = dataclasses.replace(lively)
+    for samples in (1, 100, 8000, 16383, 16384, 64000):
+        masks = mashup.predict(state, songs[0][:samples], songs[1][:samples])
+        frames = 1 + samples // cfg.hop_length
+        assert masks.mask1.shape == masks.rotation2.shape == (frames, cfg.bands.count)
+        assert masks.times[-1] == pytest.approx((frames - 1) * 128 / 8000)
+        for values in (masks.mask1, masks.mask2):
+            assert (values > 0).all()
+            assert (values < 1).all()
+        assert np.abs(masks.rotation1).max() <= np.pi
+    assert state.run._cache_size() == 1
+
+
+def test_levels_do_not_matter(lively, songs):
+    masks = mashup.predict(lively, *songs)
+    quieter = mashup.predict(lively, songs[0] * np.float32(0.01), songs[1] * np.float32(5))
+    np.testing.assert_allclose(masks.mask1, quieter.mask1, atol=1e-3)
+    np.testing.assert_allclose(masks.mask2, quieter.mask2, atol=1e-3)
+
+
+def test_silence_gives_numbers(lively):
+    silence = np.zeros(5000, np.float32)
+    masks = mashup.predict(lively, silence, silence)
+    assert np.isfinite(masks.mask1).all()
+    assert np.isfinite(masks.rotation2).all()
+
+
+def test_songs_of_two_lengths_are_refused(lively, songs):
+    with pytest.raises(ValueError, match="one length"):
+        mashup.predict(lively, songs[0], songs[1][:-1])
+
+
+@pytest.mark.parametrize("frames", [1, 127, 128, 129, 193, 500, 1000])
+def test_blocks_cover_the_song_and_end_with_it(cfg, frames):
+    starts = block_starts(cfg, frames)
+    assert starts[0] == 0
+    assert starts == sorted(set(starts))
+    assert starts[-1] == max(0, frames - cfg.block_frames)
+    gaps = np.diff(starts)
+    assert (gaps <= cfg.block_frames - 2 * cfg.margin_frames).all()
+
+
+def test_the_direct_head_paints(cfg, songs, sources):
+    bins = 129
+    direct = dataclasses.replace(
+        cfg, n_fft=256, hop_length=64, linear_bins=bins, log_bands=0, head="direct"
+    )
+    params = mashup.init_model(direct, jax.random.key(0))
+    state = mashup.ModelState(direct, params, mashup.statistics(direct, [sources]), {})
+    painting = mashup.predict_direct(state, *songs)
+    frames = direct.stft.frames(len(songs[0]))
+    assert painting.magnitude.shape == painting.phase.shape == (frames, bins)
+    # Before training: the mean log-magnitude, in the scale of an STFT of a song of RMS 1.
+    mean = 10 ** (state.statistics["mean"] / 2) * (0.375 * 256) ** 0.5
+    np.testing.assert_allclose(painting.magnitude[3], mean, rtol=1e-4)
+    loss, parts = jax.jit(
+        lambda params: mashup.loss_fn(
+            direct, params, state.statistics, sources, jax.random.key(0)
+        )
+    )(params)
+    # Phases of nothing but zeros against phases from everywhere: 1 = random.
+    assert float(parts["phase"]) == pytest.approx(1, abs=0.05)
+    with pytest.raises(ValueError, match="no masks"):
+        mashup.predict(state, *songs)
+    with pytest.raises(ValueError, match="log_bands=16 must be 0"):
+        mashup.init_model(dataclasses.replace(cfg, head="direct"), jax.random.key(0))
+
+
+@pytest.fixture
+def saved(tmp_path, lively):
+    params = jax.tree.map(np.asarray, lively.params)
+    metadata = {"task": "mashup", "config": {"model": dataclasses.asdict(lively.cfg)}, "step": 3}
+    weights = Weights(params, lively.statistics, metadata)
+    write_weights(tmp_path / "w", weights)
+    return tmp_path / "w", weights
+
+
+def test_a_loaded_model_says_the_same(saved, lively, songs):
+    state = mashup.load(saved[0])
+    assert state.cfg == lively.cfg
+    ours, theirs = in_blocks(state, *songs), in_blocks(lively, *songs)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_load_refuses(saved, tmp_path):
+    folder, weights = saved
+
+    def refuses(match, **metadata):
+        changed = json.loads(json.dumps(weights.metadata))
+        changed["config"]["model"] |= metadata.pop("model", {})
+        write_weights(folder, dataclasses.replace(weights, metadata=changed | metadata))
+        with pytest.raises(UserError, match=match) as refusal:
+            mashup.load(folder)
+        assert "\n" not in str(refusal.value)
+        assert str(folder) in str(refusal.value)
+
+    refuses("a checkpoint of the task 'genre', not of 'mashup'", task="genre")
+    # Another STFT: 65 bins cannot hold 40 linear bins and 16 bands; 1025 make other bands.
+    refuses("settings cannot be read.*log_bands=16", model={"n_fft": 128})
+    refuses(r"\(50,\).*\(56,\)|\(56,\).*\(50,\)", model={"linear_bins": 34})
+    refuses("settings cannot be read", model={"colour": "red"})
+    with pytest.raises(UserError, match="not a checkpoint"):
+        mashup.load(tmp_path)
