@@ -58,6 +58,7 @@ def analyse(y: np.ndarray, *, sr: int) -> Analysis:
     chroma, bass = tonality.pitch_classes(p, tuning_cents=cents)
     key, likelihood = tonality.key_of(chroma.sum(axis=0))
     grid = bars.bars(found.times, o=o, chroma=chroma, bass=bass)
+    grid = _settled(grid, o=o, seconds=seconds)
     cells = _cells(grid.beats, seconds=seconds)
     return Analysis(
         seconds=seconds,
@@ -75,6 +76,19 @@ def analyse(y: np.ndarray, *, sr: int) -> Analysis:
         rhythm=_rhythm(o, cells),
         spectrum=_pool(o.energy.T, cells * o.rate),
         voice=0.5,
+    )
+
+
+def _settled(grid: bars.Bars, *, o: Onsets, seconds: float) -> bars.Bars:
+    """The grid to a few milliseconds, and its bars continued to both ends."""
+    if len(grid.beats) < 2:
+        return grid
+    times = beats.settle(grid.beats, o=o, seconds=seconds)
+    first = int(np.abs(times - grid.downbeats[0]).argmin()) % grid.beats_per_bar
+    return bars.Bars(
+        beats=times,
+        downbeats=times[first :: grid.beats_per_bar],
+        beats_per_bar=grid.beats_per_bar,
     )
 
 

@@ -11,11 +11,22 @@ COARSE = 3  # frames of novelty per frame in which tempo and the rough path are 
 WINDOW = 8.0  # seconds of each local autocorrelation
 TEMPI = 40.0 * 2 ** np.arange(0, 2.6, 1 / 60)  # BPM, 1.2 % apart
 PREFERRED = 115.0  # BPM; the prior's middle
-OCTAVES = 0.75  # the prior's standard deviation
-SHARPNESS = 12.0  # what autocorrelation is worth against the prior
-MULTIPLES = ((1, 1.0), (2, 1.0), (3, 0.5), (4, 1.0))  # beats apart, and their weight
+MULTIPLES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 1, 3 / 2, 2, 3, 4, 6, 8)  # of the beat
+# What autocorrelation at those lags says for a tempo, in the two low groups of bands and in
+# the two high ones, and what the tempo itself says: softmax regression on 160 made songs, 50
+# pop songs rendered from MIDI and 23 recordings.
+LOW_WEIGHTS = 7 * np.array(
+    [-1.88, -0.12, -0.36, -0.33, 0.03, 0.43, 0.50, 0.04, -0.30, 1.59, -0.03, 0.75]
+)
+HIGH_WEIGHTS = 7 * np.array(
+    [1.44, 0.28, -0.05, -0.40, -0.06, 1.79, 0.27, 0.32, -0.28, -0.43, 1.41, -0.08]
+)
+TEMPO_SLOPE = 0.26
+TEMPO_BEND = -2.43
 GROUPS = (slice(0, 3), slice(3, 9), slice(9, 16), slice(16, 24))  # bands heard separately
 TIGHTNESS = 100.0
+WEAKEST = 0.05  # novelty of the strongest onsets; a drone has 0.03, quiet music above 0.2
+FLATTEST = 2.2  # strong onsets over the mean; noise has 1.75, dense music above 2.6
 SLACK = 0.060  # seconds around a beat in which its onset is looked for
 STEADY = 0.020  # seconds which the beats of a steady song may stray from its grid
 
@@ -42,13 +53,11 @@ def track(o: Onsets, *, seconds: float) -> Beats:
     """
     rate = o.rate / COARSE
     n = _coarse(o.total)
-    if len(n) < 2 * rate or n.max() <= 0:
+    if len(n) < 2 * rate or not _has_onsets(o.total):
         return NONE
     periods, clarity = _local_periods(
         [_coarse(o.novelty[g].mean(axis=0)) for g in GROUPS], rate=rate
     )
-    if clarity < 0.1:
-        return dataclasses.replace(NONE, confidence=float(clarity))
     path = _path(n, periods=periods * rate)
     if len(path) < 4:
         return NONE
@@ -56,11 +65,28 @@ def track(o: Onsets, *, seconds: float) -> Beats:
     fine = ndimage.gaussian_filter1d(o.total, 1.5)
     steady, times = _grid(fine, n, rate=rate, rough=rough, seconds=seconds)
     if not steady:
-        times = _follow(fine, rough, seconds=seconds)
-    times = times + _phase(o, times)
-    times = times[(times >= 0) & (times < seconds)]
+        times = _follow(fine, rough)
+    times = settle(times, o=o, seconds=seconds)
     tempo = 60.0 / float(np.median(np.diff(times)))
     return Beats(times=times, tempo_bpm=tempo, steady=steady, confidence=float(min(1, clarity)))
+
+
+def settle(beats: np.ndarray, *, o: Onsets, seconds: float) -> np.ndarray:
+    """`beats` moved together onto the onsets around them, and continued to both ends."""
+    beats = beats + _phase(o, beats)
+    before, after = np.median(np.diff(beats)[:8]), np.median(np.diff(beats)[-8:])
+    head = beats[0] - before * np.arange(max(0, int(beats[0] / before)), 0, -1)
+    tail = beats[-1] + after * np.arange(1, max(0, int((seconds - beats[-1]) / after)) + 1)
+    beats = np.concatenate([head, beats, tail])
+    return beats[(beats >= 0) & (beats < seconds)]
+
+
+def _has_onsets(novelty: np.ndarray) -> bool:
+    """Whether sound begins at all: a drone's novelty is weak, a noise's has no peaks."""
+    n = len(novelty) // COARSE * COARSE
+    x = novelty[:n].reshape(-1, COARSE).mean(axis=1)
+    strong, average = np.quantile(x, 0.98), x.mean()
+    return bool(strong > WEAKEST and strong > FLATTEST * average)
 
 
 def _coarse(novelty: np.ndarray) -> np.ndarray:
@@ -77,24 +103,36 @@ def _local_periods(groups: list[np.ndarray], *, rate: float) -> tuple[np.ndarray
     frames = len(groups[0])
     length = int(min(WINDOW * rate, frames))
     starts = np.arange(0, max(1, frames - length + 1), int(rate))
-    lags = 60.0 / TEMPI * rate
-    strength = np.zeros((len(starts), len(TEMPI)))
-    for n in groups:
-        acf = _autocorrelation(n, starts=starts, length=length)
-        for k, w in MULTIPLES:
-            ok = k * lags < length * 0.9
-            at = np.minimum(k * lags, length - 2)
-            i = at.astype(int)
-            value = acf[:, i] * (1 - at + i) + acf[:, i + 1] * (at - i)
-            strength += w * np.where(ok, value, 0) / len(groups)
-    strength /= sum(w * (k * lags < length * 0.9) for k, w in MULTIPLES)
-    prior = -0.5 * (np.log2(TEMPI / PREFERRED) / OCTAVES) ** 2
-    overall = strength.mean(axis=0)
-    score = SHARPNESS * (0.5 * strength + 0.5 * overall) + prior
+    acfs = [_autocorrelation(n, starts=starts, length=length) for n in groups]
+    half = len(acfs) // 2
+    rhythm = np.zeros((len(starts), len(TEMPI)))
+    clarity = np.zeros((len(starts), len(TEMPI)))
+    for part, weights in ((acfs[:half], LOW_WEIGHTS), (acfs[half:], HIGH_WEIGHTS)):
+        at = _at_multiples(sum(part) / half, lags=60.0 / TEMPI * rate)
+        rhythm += np.einsum("m,mst->st", weights, at)
+        clarity += at[[MULTIPLES.index(m) for m in (1, 2, 4)]].mean(axis=0) / 2
+    octaves = np.log2(TEMPI / PREFERRED)
+    score = 0.5 * (rhythm + rhythm.mean(axis=0)) + TEMPO_SLOPE * octaves + TEMPO_BEND * octaves**2
     best = _viterbi(score)
-    clarity = float(np.mean(strength[np.arange(len(starts)), best]))
     centres = starts + length / 2
-    return np.interp(np.arange(frames), centres, 60.0 / TEMPI[best]), clarity
+    periods = np.interp(np.arange(frames), centres, 60.0 / TEMPI[best])
+    return periods, float(np.mean(clarity[np.arange(len(starts)), best]))
+
+
+def _at_multiples(acf: np.ndarray, *, lags: np.ndarray) -> np.ndarray:
+    """`acf` [starts, length] at `MULTIPLES` of `lags`, [multiples, starts, lags].
+
+    Where the window is too short for a bar, two beats stand for it.
+    """
+    values = []
+    for m in MULTIPLES:
+        at = np.minimum(m * lags, acf.shape[1] - 2)
+        i = at.astype(int)
+        values.append(acf[:, i] * (1 - at + i) + acf[:, i + 1] * (at - i))
+    fits = [m * lags < 0.93 * acf.shape[1] for m in MULTIPLES]
+    two, four = MULTIPLES.index(2), MULTIPLES.index(4)
+    values[four] = np.where(fits[four], values[four], values[two])
+    return np.stack([np.where(ok, v, values[four]) for ok, v in zip(fits, values, strict=True)])
 
 
 def _autocorrelation(n: np.ndarray, *, starts: np.ndarray, length: int) -> np.ndarray:
@@ -169,7 +207,7 @@ def _grid(
     size = fft.next_fast_len(8 * len(n))
     spectrum = np.abs(fft.rfft(n - n.mean(), size))
     step = rate / size
-    f = np.arange(int(guess * 0.96 / step), int(guess * 1.04 / step) + 2)
+    f = np.arange(int(guess * 0.98 / step), int(guess * 1.02 / step) + 2)
     multiples = [(1, 1.0), (2, 1.0), (3, 0.5), (4, 1.0)]
     power = sum(
         w * ndimage.maximum_filter1d(spectrum, k + 1 | 1)[np.minimum(k * f, len(spectrum) - 1)]
@@ -183,7 +221,7 @@ def _grid(
         shift, weight = _offsets(fine, beats, around=4.0)
         keep = weight > 0.1 * weight.max()
         for _ in range(5):
-            slope, level = np.polyfit(k[keep], shift[keep], 1, w=np.sqrt(weight[keep]))
+            slope, level = _line(k[keep], shift[keep], weight[keep])
             residual = shift - (slope * k + level)
             keep = (weight > 0.1 * weight.max()) & (np.abs(residual) < STEADY)
             if keep.sum() < 4:
@@ -195,7 +233,16 @@ def _grid(
     return inside > 0.85, phase + period * k
 
 
-def _follow(fine: np.ndarray, rough: np.ndarray, *, seconds: float) -> np.ndarray:
+def _line(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Slope and level of the weighted least-squares line through (x, y)."""
+    share = weight / weight.sum()
+    centre, level = share @ x, share @ y
+    spread = share @ (x - centre) ** 2
+    slope = share @ ((x - centre) * (y - level)) / spread if spread > 0 else 0.0
+    return float(slope), float(level - slope * centre)
+
+
+def _follow(fine: np.ndarray, rough: np.ndarray) -> np.ndarray:
     """Beats of a song that drifts: the rough ones moved to their onsets and smoothed."""
     beats = rough
     for _ in range(3):
@@ -206,11 +253,7 @@ def _follow(fine: np.ndarray, rough: np.ndarray, *, seconds: float) -> np.ndarra
         smooth = np.concatenate([[0.0], np.cumsum(interval)])
         smooth += ndimage.gaussian_filter1d(beats - smooth, 2.0, mode="nearest")
         beats = smooth
-    before = np.mean(np.diff(beats)[:4])
-    after = np.mean(np.diff(beats)[-4:])
-    head = beats[0] - before * np.arange(int(beats[0] / before), 0, -1)
-    tail = beats[-1] + after * np.arange(1, int((seconds - beats[-1]) / after) + 1)
-    return np.concatenate([head, beats, tail])
+    return beats
 
 
 def _offsets(
