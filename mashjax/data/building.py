@@ -133,7 +133,7 @@ def _nothing_left(
         f"no pair is left of {len(songs)} songs ({len(rejected_songs)} songs and "
         f"{len(rejected_pairs)} pairs rejected)"
     )
-    if len(songs) + len(rejected_songs) < 2:
+    if len(songs) < 2 and not rejected_songs:
         return f"{counts}: a pair needs two songs"
     if rejected_pairs or len(songs) < 2:
         first = (rejected_pairs + rejected_songs)[0]

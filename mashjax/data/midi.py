@@ -10,6 +10,7 @@ import hashlib
 import pathlib
 
 import numpy as np
+from scipy import fft
 
 from mashjax.data.arrange import Score, arrange
 from mashjax.data.render import Note, fluidsynth, render
@@ -21,6 +22,9 @@ SECTION_SECONDS = 100.0
 
 SUNG_SHARE = 0.5
 """Of the leads are sung by our own singer; the others are played."""
+
+EQ_DB = 2.5
+"""Deviation of the random equaliser, per octave."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +59,7 @@ class MidiSong:
             lead_y = sing(score.melody, seconds=seconds, sr=sr, rng=rng)
         else:
             lead_y = render(lead, seconds=seconds, sr=sr, soundfont=self.soundfont, room=room)
+        lead_y, backing_y = (_equalise(y, rng) for y in (lead_y, backing_y))
         # Lead against backing: about where pop mixes have their voices.
         wanted = 10 ** (rng.uniform(-4, 4) / 20)
         lead_y *= wanted * _active_rms(backing_y) / max(_active_rms(lead_y), 1e-9)
@@ -199,6 +204,15 @@ def _section(score: Score, rng: np.random.Generator) -> Score:
         beats=beats[first : stop + 1] - t0,
         downbeats=np.array([i - first for i in downs if first <= i < stop]),
     )
+
+
+def _equalise(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Another microphone, another desk: a few dB up or down per octave."""
+    n = fft.next_fast_len(len(y), real=True)
+    spectrum = fft.rfft(y.astype(np.float32), n)
+    octave = np.log2(np.arange(1, len(spectrum) + 1) / len(spectrum))
+    gain = np.interp(octave, np.arange(-9, 1), rng.normal(0, EQ_DB, 10))
+    return fft.irfft(spectrum * (10 ** (gain / 20)).astype(np.float32), n)[: len(y)]
 
 
 def _active_rms(y: np.ndarray, frame: int = 4096) -> float:

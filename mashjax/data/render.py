@@ -11,9 +11,6 @@ import numpy as np
 from mashjax.audio.resample import resample
 from mashjax.errors import UserError
 
-RENDER_RATE = 44100
-"""FluidSynth does not filter what it plays above half its rate, so it plays at the fonts' own."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Note:
@@ -57,12 +54,15 @@ def render(
     Raises:
       UserError: FluidSynth is not installed, or cannot play with this soundfont.
     """
+    # FluidSynth does not filter what lies above half its rate. Fonts are at 44.1 kHz; played at
+    # 32 kHz, what folds back lands above 10 kHz, and it is a quarter faster.
+    rate = 32000 if sr <= 22050 else 44100
     with tempfile.TemporaryDirectory(prefix="mashjax-") as folder:
         score, sound = pathlib.Path(folder, "score.mid"), pathlib.Path(folder, "sound.raw")
         _write_score(parts, score, seconds=seconds)
-        _play(score, sound, soundfont=soundfont, room=room)
+        _play(score, sound, rate=rate, soundfont=soundfont, room=room)
         stereo = np.fromfile(sound, "<f4").reshape(-1, 2)
-    y = resample(stereo.mean(-1, dtype=np.float32)[None], sr_in=RENDER_RATE, sr_out=sr)[0]
+    y = resample(stereo.mean(-1, dtype=np.float32)[None], sr_in=rate, sr_out=sr)[0]
     n = round(seconds * sr)
     return np.pad(y[:n], (0, max(0, n - len(y)))).astype(np.float32)
 
@@ -75,7 +75,9 @@ def fluidsynth() -> str:
     return program
 
 
-def _play(score: pathlib.Path, sound: pathlib.Path, *, soundfont: str, room: float) -> None:
+def _play(
+    score: pathlib.Path, sound: pathlib.Path, *, rate: int, soundfont: str, room: float
+) -> None:
     options = {
         "synth.gain": 0.4,
         "synth.chorus.active": 0,
@@ -83,7 +85,7 @@ def _play(score: pathlib.Path, sound: pathlib.Path, *, soundfont: str, room: flo
         "synth.reverb.room-size": room,
         "synth.reverb.level": 0.6,
     }
-    command = [fluidsynth(), "-ni", "-q", "-T", "raw", "-O", "float", "-r", str(RENDER_RATE)]
+    command = [fluidsynth(), "-ni", "-q", "-T", "raw", "-O", "float", "-r", str(rate)]
     for name, value in options.items():
         command += ["-o", f"{name}={value}"]
     command += ["-F", str(sound), soundfont, str(score)]

@@ -8,7 +8,7 @@ timbre, a vibrato, a way to glide from note to note, and a room.
 import dataclasses
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import fft, ndimage, signal
 
 from mashjax.data.render import Note
 
@@ -167,13 +167,13 @@ def _glottis(pitch: np.ndarray, sr: int, *, tilt: float) -> np.ndarray:
 
 def _filter(y: np.ndarray, formants: np.ndarray, sr: int) -> np.ndarray:
     """`y` [n] through resonances that move: `formants` [n / sr * RATE, 5] in Hz, and UPPER."""
-    window = np.sqrt(signal.windows.hann(N_FFT, sym=False))
-    padded = np.pad(y, (N_FFT, 2 * N_FFT))
+    window = np.sqrt(signal.windows.hann(N_FFT, sym=False)).astype(np.float32)
+    padded = np.pad(y.astype(np.float32), (N_FFT, 2 * N_FFT))
     views = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
-    out = np.zeros(len(padded) + N_FFT)
+    out = np.zeros(len(padded) + N_FFT, np.float32)
     z = np.exp(-2j * np.pi * np.arange(N_FFT // 2 + 1) / N_FFT).astype(np.complex64)
     for first in range(0, len(views), 1024):
-        block = np.fft.rfft(views[first : first + 1024] * window).astype(np.complex64)
+        block = fft.rfft(views[first : first + 1024] * window)
         # View i is centred on sample i * HOP - N_FFT / 2 of `y`.
         times = (np.arange(first, first + len(block)) * HOP - N_FFT / 2) / sr
         frames = np.clip(np.round(times * RATE).astype(int), 0, len(formants) - 1)
@@ -184,7 +184,7 @@ def _filter(y: np.ndarray, formants: np.ndarray, sr: int) -> np.ndarray:
                 continue
             b = (-2 * r * np.cos(2 * np.pi * f[:, k] / sr))[:, None]
             block *= (1 + b + r**2) / (1 + b * z + r**2 * z**2)
-        pieces = np.fft.irfft(block, N_FFT) * window
+        pieces = fft.irfft(block, N_FFT) * window
         for i, piece in enumerate(pieces, first):
             out[i * HOP : i * HOP + N_FFT] += piece
     return out[N_FFT : N_FFT + len(y)] * 2 * HOP / N_FFT
