@@ -27,6 +27,7 @@ WEIGHTS = np.array(
 FIRST_SOUND = 0.87  # a song that begins with silence mostly begins with a bar
 FIRST_SOUND_SHORT = 0.31  # the more so the less of it there is to judge by
 STRONG = 1.5  # onsets between the beats, over the median, that make them a place of their own
+WEAK = 0.4  # of the strongest such onsets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,17 +77,20 @@ def bars(beats: np.ndarray, *, o: Onsets, chroma: np.ndarray, bass: np.ndarray) 
 
 
 def _places(o: Onsets, beats: np.ndarray) -> list[float]:
-    """Parts of the beat at which bars may begin: 0, a half, and where else onsets fall."""
-    parts = np.arange(20, 61) / 80
+    """Parts of the beat at which bars may begin: 0, a half, and where else onsets pile up."""
+    parts = np.arange(12, 69) / 80
     index = np.arange(len(beats))
     times = np.interp((index[:-1, None] + parts).ravel(), index, beats)
     novelty = ndimage.gaussian_filter1d(o.total, 2.0)
     folded = np.interp(frame_of(times), np.arange(len(novelty)), novelty)
     folded = folded.reshape(-1, len(parts)).mean(axis=0)
-    peak = float(parts[folded.argmax()])
-    if folded.max() < STRONG * np.median(folded):
-        return [0.0, 0.5]
-    return [0.0, peak] if abs(peak - 0.5) < 0.04 else [0.0, 0.5, peak]
+    top = folded == ndimage.maximum_filter1d(folded, 9)
+    top &= folded > max(STRONG * float(np.median(folded)), WEAK * float(folded.max()))
+    peaks = sorted(np.flatnonzero(top), key=lambda i: -folded[i])[:3]
+    found = [float(parts[i]) for i in peaks if 0 < i < len(parts) - 1]
+    near_half = [p for p in found if abs(p - 0.5) < 0.04]
+    rest = [p for p in found if p not in near_half]
+    return [0.0, near_half[0] if near_half else 0.5, *rest]
 
 
 def _evidence(
