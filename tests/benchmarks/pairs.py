@@ -138,8 +138,8 @@ def song(
             t = at(s, base)
             if t < 0 or t > start + (count - 1) * beat + 0.01:
                 continue
-            if s % (16 * beats_per_bar // 4) in recipe["kick"] and (drums_on and not opening
-                                                                   or recipe["begin"] == "running"):  # fmt: skip
+            kick_on = recipe["begin"] == "running" or not opening
+            if kick_on and s % per_bar in recipe["kick"]:
                 add("drums", t, kick, 0.9)
             if recipe["snare"] and s % 8 == 4 and drums_on:
                 add("drums", t, snare, 0.35)
