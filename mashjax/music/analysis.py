@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import soxr
 
-from mashjax.music import bars, beats, onsets, tonality
+from mashjax.music import bars, beats, onsets, tonality, voice
 from mashjax.music.onsets import Onsets, frame_of
 from mashjax.music.tonality import Key
 
@@ -75,7 +75,7 @@ def analyse(y: np.ndarray, *, sr: int) -> Analysis:
         chroma=_pool(chroma, cells * tonality.SR / tonality.HOP),
         rhythm=_rhythm(o, cells),
         spectrum=_pool(o.energy.T, cells * o.rate),
-        voice=0.5,
+        voice=voice.voice_likelihood(mono),
     )
 
 

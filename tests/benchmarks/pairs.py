@@ -11,7 +11,8 @@ import numpy as np
 from scipy import signal
 
 SR = 44100
-TRIOS = ((2093.0, 2794.0, 3520.0), (2349.0, 3136.0, 3951.0))
+# Quarter tones, so that no note's partial lies within 30 cents of them.
+TRIOS = ((2154.3, 2876.0, 3623.1), (2418.1, 3228.0, 4066.9))
 CLICK_BANDS = ((7400.0, 8600.0), (12400.0, 14000.0))
 MAJOR = np.array([0, 2, 4, 5, 7, 9, 11])
 MINOR = np.array([0, 2, 3, 5, 7, 8, 10])
@@ -96,7 +97,7 @@ def song(
         "attack": float(rng.choice([0.002, 0.01, 0.03])),
         "sevenths": bool(rng.random() < 0.3),
         "click_db": float(rng.uniform(-34, -14)),
-        "trio_db": float(rng.uniform(-44, -30)),
+        "trio_db": float(rng.uniform(-40, -24)),
         "gain_db": float(rng.uniform(-18, 0)),
     }
     n = int(length * SR)
