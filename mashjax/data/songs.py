@@ -9,6 +9,7 @@ import numpy as np
 
 from mashjax.audio.loudness import loudness
 from mashjax.data.store import SCALE, SPLITS, Settings, file_sha256
+from mashjax.data.writing import no_room_is_an_error
 from mashjax.errors import UserError
 from mashjax.music.analysis import Analysis, analyse
 
@@ -77,7 +78,8 @@ def prepare_song(source: SongSource, *, folder: str, settings: Settings) -> Song
     y = np.stack([lead, backing]) * np.float32(gain)
     scale = float(np.abs(y).max()) / SCALE
     path = pathlib.Path(folder, hashlib.sha256(source.id.encode()).hexdigest() + ".npy")
-    np.save(path, np.round(y / scale).astype(np.int16))
+    with no_room_is_an_error(path):
+        np.save(path, np.round(y / scale).astype(np.int16))
     about = {
         "seconds": len(lead) / sr,
         "gain_db": 20 * float(np.log10(gain)),

@@ -1,10 +1,12 @@
 """Write a store: whole shards, then the manifest, then the name."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import shutil
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -86,7 +88,8 @@ class StoreWriter:
             **about,
             "examples": self._examples,
         }
-        _write_whole(self.partial / MANIFEST, json.dumps(manifest, indent=1).encode())
+        with no_room_is_an_error(self.partial):
+            _write_whole(self.partial / MANIFEST, json.dumps(manifest, indent=1).encode())
         os.rename(self.partial, self.path)
         _sync(self.path.parent)
 
@@ -158,8 +161,23 @@ class StoreWriter:
         # Grown to a whole number of shards, because only then is the last one a single write.
         grown = -(-stop // SHARD_EXAMPLES) * SHARD_EXAMPLES
         array = self._arrays[split].resize(exclusive_max=[grown, None, None]).result()
-        array[start:stop].write(shard).result()
+        with no_room_is_an_error(self.partial):
+            array[start:stop].write(shard).result()
         self._arrays[split] = array
+
+
+@contextlib.contextmanager
+def no_room_is_an_error(path: pathlib.Path) -> Iterator[None]:
+    """Turn a full or failing disk into a UserError that names `path`."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        # TensorStore reports the file system's refusals as ValueError, numpy without an errno.
+        if isinstance(error, ValueError) and "os_error_code" not in str(error):
+            raise
+        full = any(s in str(error) for s in ("No space left", "Not enough free space", "quota"))
+        why = "the disk is full" if full else str(error)
+        raise UserError(f"{path}: cannot be written: {why}") from error
 
 
 def encode(sources: np.ndarray) -> np.ndarray:

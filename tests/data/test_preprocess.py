@@ -1,7 +1,10 @@
+import dataclasses
 import json
+import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -79,8 +82,6 @@ def test_workers_change_nothing_in_the_store(made, stems_folder, tmp_path):
 
 
 def test_other_seeds_cut_other_excerpts(made, stems_folder, tmp_path):
-    import dataclasses
-
     output = tmp_path / "seed.store"
     preprocess(stems_folder, output, settings=dataclasses.replace(SETTINGS, seed=7))
     starts = [
@@ -114,17 +115,46 @@ def test_songs_without_a_partner_are_refused_with_their_tempi(song, save_song, t
 
 
 @pytest.mark.parametrize(
+    ("layout", "input", "output", "message"),
+    [
+        ("stems", "{tmp}/absent", "{tmp}/s", "absent: no such folder"),
+        ("stems", "{stems}", "{stems}", "exists already"),
+        ("stems", "{stems}", "{tmp}/no/s", "no such folder to write"),
+        ("midi", "{stems}", "{tmp}/s", "needs --soundfont"),
+    ],
+)
+def test_folders_that_will_not_do_are_refused(
+    layout, input, output, message, stems_folder, tmp_path
+):
+    paths = [p.format(stems=stems_folder, tmp=tmp_path) for p in (input, output)]
+    with pytest.raises(UserError, match=message):
+        preprocess(*paths, settings=dataclasses.replace(SETTINGS, layout=layout))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_run_leaves_no_store_and_no_worker_and_is_started_over(stems_folder, tmp_path):
+    flags = [f"--input={stems_folder}", f"--output={tmp_path}/s.store", "--seconds=5"]
+    run = subprocess.Popen([sys.executable, "-m", "mashjax.preprocess", *flags, "--workers=2"])
+    partial = tmp_path / "s.store.partial"
+    wait_until(lambda: any(partial.glob("scratch/*")))
+    children = pathlib.Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    assert len(children) >= 2
+    run.kill()
+    run.wait()
+    assert partial.is_dir()
+    assert not (tmp_path / "s.store").exists()
+    wait_until(lambda: not any(alive(int(pid)) for pid in children))
+    preprocess(stems_folder, tmp_path / "s.store", settings=SETTINGS)
+    assert verify(tmp_path / "s.store") == []
+    assert [p.name for p in tmp_path.iterdir()] == ["s.store"]
+
+
+@pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "--input= is missing"),
         (["--input={stems}"], "--output= is missing"),
-        (["--input={tmp}/absent", "--output={tmp}/s"], "absent: no such folder"),
-        (["--input={stems}", "--output={stems}"], "exists already"),
-        (["--input={stems}", "--output={tmp}/no/s"], "no such folder to write"),
-        (["--layout=vinyl", "--input={stems}", "--output={tmp}/s"], "--layout=vinyl is unknown"),
-        (["--layout=midi", "--input={stems}", "--output={tmp}/s"], "needs --soundfont"),
         (["--seconds=0", "--input={stems}", "--output={tmp}/s"], "seconds"),
-        (["song.wav"], "unexpected argument 'song.wav'"),
+        (["--layout=vinyl", "--input={stems}", "--output={tmp}/s"], "--layout=vinyl is unknown"),
     ],
 )
 def test_mistakes_get_one_line_and_exit_2(flags, message, stems_folder, tmp_path):
@@ -146,6 +176,22 @@ def test_the_command_prints_its_summary_and_no_progress_when_piped(stems_folder,
     manifest = json.loads((tmp_path / "s.store" / MANIFEST).read_text())
     assert manifest["settings"]["layout"] == "stems"
     assert manifest["rejected"]["songs"][0]["id"] == "song3"
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return (
+            "Z" not in pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        )
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def command(*flags: str) -> subprocess.CompletedProcess:

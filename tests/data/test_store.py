@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mashjax.data.store import FILL, MANIFEST, Settings, file_sha256, open_store, verify
-from mashjax.data.writing import SHARD_EXAMPLES, StoreWriter, encode
+from mashjax.data.writing import SHARD_EXAMPLES, StoreWriter, encode, no_room_is_an_error
 from mashjax.errors import UserError
 
 SHORT = Settings(sample_rate=8000, seconds=0.05)
@@ -156,6 +156,22 @@ def test_a_writer_that_fails_leaves_nothing_and_a_killed_one_nothing_that_opens(
     assert open_store(path).count("train") == 1
     with pytest.raises(UserError, match="exists already"):
         StoreWriter(path, settings=SHORT)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("RESOURCE_EXHAUSTED: No space left on device [os_error_code='28']"),
+        OSError("Not enough free space to write 80000000 bytes after offset 128"),
+        OSError(28, "No space left on device"),
+    ],
+)
+def test_a_full_disk_is_one_line(error, tmp_path):
+    with (
+        pytest.raises(UserError, match=r"s\.store: cannot be written: the disk is full"),
+        no_room_is_an_error(tmp_path / "s.store"),
+    ):
+        raise error
 
 
 def test_a_stranger_s_folder_is_never_removed(tmp_path):
