@@ -30,7 +30,7 @@ FLATTEST = 2.2  # strong onsets over the mean; noise has 1.75, dense music above
 SLACK = 0.060  # seconds around a beat in which its onset is looked for
 RISE = 0.7  # of the folded onsets' top, where a beat is said to be
 RISE_DELAY = 0.006  # seconds from there to the onset: between a click, 8 ms, and a soft tone, 4 ms
-FIRST_TOP = 0.4  # of the highest, from which on an earlier top is the beat
+FIRST_TOP = 0.3  # of the highest, from which on an earlier top is the beat
 NEAR = 0.1  # beats; a steady song's rough path is mostly so near its grid or halfway off
 STEADY = 0.020  # seconds which the beats of a steady song may stray from its grid
 
