@@ -31,8 +31,8 @@ VOWELS = np.array(
     ],
     np.float64,
 )
-UPPER = np.array([5300.0, 6400.0, 7600.0, 8900.0])
-BANDWIDTHS = np.array([80.0, 90.0, 120.0, 180.0, 250.0, 400.0, 500.0, 600.0, 700.0])  # Hz
+UPPER = np.array([5300.0, 6400.0, 7500.0, 8600.0, 9700.0])
+BANDWIDTHS = np.array([80.0, 90.0, 120.0, 180.0, 250.0, 400.0, 500.0, 600.0, 700.0, 800.0])
 NASAL = np.array([250.0, 1100.0, 2300.0, 3300.0, 4200.0])
 
 
@@ -63,7 +63,7 @@ def sing(notes: list[Note], *, seconds: float, sr: int, rng: np.random.Generator
         for note in sorted(notes, key=lambda note: note.start)
     ]
     takes = 2 if rng.random() < 0.25 else 1  # a doubled voice
-    tilt, airy = rng.uniform(0.4, 1.3), 10 ** rng.uniform(-2.2, -1.2)
+    tilt, airy = rng.uniform(0.6, 1.4), 10 ** rng.uniform(-3.0, -1.8)
     y = np.zeros(n)
     for _ in range(takes):
         y += _take(notes, n, sr, rng, tract=tract, tilt=tilt, airy=airy)
@@ -81,11 +81,12 @@ def _take(notes, n, sr, rng, *, tract, tilt, airy) -> np.ndarray:
     voiced, noise = fine(c.voiced), rng.standard_normal(n)
     hiss = signal.lfilter([1, -0.9], [1], noise)
     y = _glottis(fine(c.pitch), sr, tilt=tilt) * voiced + airy * hiss * voiced
-    y = _filter(y, c.formants * tract, sr)
+    upper = np.tile(UPPER, (len(c.formants), 1))
+    y = _filter(y, np.hstack([c.formants, upper]) * tract, sr)
     y /= max(np.abs(y).max(), 1e-9)
     edges = np.array([rng.uniform(2500, 4500), 0.43 * sr])
     band = signal.butter(2, edges, "bandpass", fs=sr, output="sos")
-    y += rng.uniform(0.02, 0.1) * signal.sosfilt(band, noise) * fine(c.fricative)
+    y += rng.uniform(0.01, 0.05) * signal.sosfilt(band, noise) * fine(c.fricative)
     return y + 0.008 * hiss * fine(c.breath)
 
 
@@ -166,7 +167,7 @@ def _glottis(pitch: np.ndarray, sr: int, *, tilt: float) -> np.ndarray:
 
 
 def _filter(y: np.ndarray, formants: np.ndarray, sr: int) -> np.ndarray:
-    """`y` [n] through resonances that move: `formants` [n / sr * RATE, 5] in Hz, and UPPER."""
+    """`y` [n] through resonances that move: `formants` [n / sr * RATE, 10] in Hz."""
     window = np.sqrt(signal.windows.hann(N_FFT, sym=False)).astype(np.float32)
     padded = np.pad(y.astype(np.float32), (N_FFT, 2 * N_FFT))
     views = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
@@ -177,10 +178,10 @@ def _filter(y: np.ndarray, formants: np.ndarray, sr: int) -> np.ndarray:
         # View i is centred on sample i * HOP - N_FFT / 2 of `y`.
         times = (np.arange(first, first + len(block)) * HOP - N_FFT / 2) / sr
         frames = np.clip(np.round(times * RATE).astype(int), 0, len(formants) - 1)
-        f = np.hstack([formants[frames], np.tile(UPPER, (len(frames), 1))]).astype(np.float32)
+        f = formants[frames].astype(np.float32)
         for k, bandwidth in enumerate(BANDWIDTHS):
             r = np.exp(-np.pi * bandwidth / sr)
-            if k > 0 and f[:, k].min() > 0.47 * sr:
+            if f[:, k].max() > 0.47 * sr:
                 continue
             b = (-2 * r * np.cos(2 * np.pi * f[:, k] / sr))[:, None]
             block *= (1 + b + r**2) / (1 + b * z + r**2 * z**2)
