@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import multiprocessing
 import os
@@ -57,7 +58,7 @@ def build_store(
       UserError: `output` exists or cannot be written, or nothing is left to store.
     """
     sources = list(sources)
-    with StoreWriter(output, settings=settings) as writer, _executor(workers) as pool:
+    with StoreWriter(output, settings=settings) as writer, _pool(workers) as pool:
         scratch = writer.partial / "scratch"
         scratch.mkdir()
         songs, rejected_songs = _prepare(sources, str(scratch), settings, pool, workers, progress)
@@ -166,16 +167,22 @@ class _Here(concurrent.futures.Executor):
         return future
 
 
-def _executor(workers: int) -> concurrent.futures.Executor:
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[concurrent.futures.Executor]:
+    """An executor whose waiting jobs are dropped when the block fails."""
     if workers == 1:
-        return _Here()
+        yield _Here()
+        return
     # Workers are one per core; a BLAS that starts threads in each only gets in their way.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    context = multiprocessing.get_context("spawn")
-    return concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
     )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_worker() -> None:

@@ -102,8 +102,9 @@ class StoreWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.partial.exists():
-            shutil.rmtree(self.partial)
+        shutil.rmtree(self.partial, ignore_errors=True)
+        if self.partial.exists():  # somebody still writes there: marked for the next run
+            (self.partial / UNFINISHED).touch()
 
     def _make_partial(self) -> None:
         if self.path.exists():

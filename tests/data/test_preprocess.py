@@ -149,6 +149,20 @@ def test_a_killed_run_leaves_no_store_and_no_worker_and_is_started_over(stems_fo
     assert [p.name for p in tmp_path.iterdir()] == ["s.store"]
 
 
+def test_an_interrupted_run_removes_what_it_wrote(stems_folder, tmp_path):
+    flags = [f"--input={stems_folder}", f"--output={tmp_path}/s.store", "--seconds=5"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "mashjax.preprocess", *flags, "--workers=2"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: any(tmp_path.glob("*.partial/scratch/*")))
+    run.terminate()
+    assert run.communicate()[1] == "interrupted\n"
+    assert run.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
