@@ -53,6 +53,12 @@ class Settings:
     def samples(self) -> int:
         return round(self.seconds * self.sample_rate)
 
+    @property
+    def hash(self) -> str:
+        """sha256 of all fields."""
+        fields = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(fields.encode()).hexdigest()
+
 
 @dataclasses.dataclass(frozen=True)
 class Store:

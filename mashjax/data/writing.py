@@ -77,6 +77,7 @@ class StoreWriter:
             "format": FORMAT,
             "version": VERSION,
             "settings": dataclasses.asdict(self.settings),
+            "settings_hash": self.settings.hash,
             "counts": self.counts,
             "files": {
                 name: {

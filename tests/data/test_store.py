@@ -52,6 +52,8 @@ def test_the_manifest_names_every_file_with_its_true_hash(written):
     for name, file in manifest["files"].items():
         assert file["sha256"] == file_sha256(written / name)
         assert file["bytes"] == (written / name).stat().st_size
+    assert manifest["settings_hash"] == SHORT.hash
+    assert Settings().hash != SHORT.hash == Settings(sample_rate=8000, seconds=0.05).hash
     assert open_store(written).manifest_hash == file_sha256(written / MANIFEST)
     assert verify(written) == []
 
