@@ -180,11 +180,13 @@ def _fold(a: Analysis, b: Analysis, *, limits: Limits) -> tuple[tuple[int, int],
         return (0, 0), (
             f"tempos {t1:.0f} and {t2:.0f} are too far apart to stretch: mixed without stretching"
         )
-    how = {1: "", 2: " at half time", 4: " at quarter time"}[max(fold)]
-    slower = "" if max(fold) == 1 else f", song {1 if fold[0] > 1 else 2} counted{how}"
+    name, few, many = {1: "", 2: "two", 4: "four"}[max(fold)], 1, 2
+    if fold[1] > 1:
+        few, many = 2, 1
+    folded = f", {name} beats of song {many} to one of song {few}" if name else ""
     drift = [str(n) for n, song in ((1, a), (2, b)) if not song.steady]
     follow = f", song {' and '.join(drift)} followed beat by beat" if drift else ""
-    return fold, f"tempos {t1:.1f} and {t2:.1f} meet halfway{slower}{follow}"
+    return fold, f"tempos {t1:.1f} and {t2:.1f} meet halfway{folded}{follow}"
 
 
 def _tonal(a: Analysis, b: Analysis) -> bool:

@@ -28,6 +28,7 @@ TIGHTNESS = 100.0
 WEAKEST = 0.05  # novelty of the strongest onsets; a drone has 0.03, quiet music above 0.2
 FLATTEST = 2.2  # strong onsets over the mean; noise has 1.75, dense music above 2.6
 SLACK = 0.060  # seconds around a beat in which its onset is looked for
+EARLIEST = 0.025  # seconds before the highest, where such a top may lie
 RISE = 0.7  # of the folded onsets' top, where a beat is said to be
 RISE_DELAY = 0.006  # seconds from there to the onset: between a click, 8 ms, and a soft tone, 4 ms
 FIRST_TOP = 0.3  # of the highest, from which on an earlier top is the beat
@@ -312,6 +313,7 @@ def _phase(o: Onsets, beats: np.ndarray) -> float:
     folded = ndimage.gaussian_filter1d(folded, 3.0) * np.exp(-0.5 * (tau / 0.04) ** 2)
     highest = folded.max()
     top = (folded == ndimage.maximum_filter1d(folded, 13)) & (folded > FIRST_TOP * highest)
+    top &= tau > tau[folded.argmax()] - EARLIEST
     i = int(np.clip(np.argmax(top), 1, len(tau) - 1)) if highest > 0 else len(tau) // 2
     level = RISE * folded[i]
     below = np.flatnonzero(folded[:i] < level)

@@ -55,7 +55,7 @@ def onsets(y: np.ndarray) -> Onsets:
         power = np.abs(fft.rfft(view * window, axis=-1))
         energy[:, i : i + n] = weights @ power.T
     loud = np.quantile(energy[:, ::4], 0.95, axis=1, keepdims=True)
-    compressed = np.log1p(energy / (0.05 * loud + 1e-3 * loud.max() + 1e-6))
+    compressed = np.log1p(energy / (0.05 * loud + 6e-3 * loud.max() + 1e-6))
     novelty = np.zeros_like(compressed)
     novelty[:, LAG:] = np.maximum(0.0, compressed[:, LAG:] - compressed[:, :-LAG])
     return Onsets(novelty=novelty, energy=energy)
