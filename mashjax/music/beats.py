@@ -32,7 +32,7 @@ EARLIEST = 0.025  # seconds before the highest, where such a top may lie
 RISE = 0.7  # of the folded onsets' top, where a beat is said to be
 RISE_DELAY = 0.006  # seconds from there to the onset: between a click, 8 ms, and a soft tone, 4 ms
 FIRST_TOP = 0.3  # of the highest, from which on an earlier top is the beat
-NEAR = 0.1  # beats; a steady song's rough path is mostly so near its grid or halfway off
+NEAR = 0.12  # beats; a steady song's rough path is mostly so near its grid or halfway off
 STEADY = 0.020  # seconds which the beats of a steady song may stray from its grid
 
 
