@@ -11,12 +11,12 @@ def get_config() -> TrainConfig:
     return TrainConfig(
         task="mashup",
         model=mashup.Config(),
-        optim=Optim(learning_rate=2e-3, rate_factors={"phase": 0.5}),
-        batch_size=16,
+        optim=Optim(learning_rate=3e-3, rate_factors={"phase": 0.5}),
+        batch_size=8,
         frames=130,
         steps=5000,
         checkpoint_every=100,
         eval_every=250,
-        eval_batches=4,
+        eval_batches=6,
         log_every=20,
     )

@@ -9,6 +9,7 @@ import logging
 import runpy
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -42,23 +43,27 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints and metrics go
 def main(arguments: Sequence[str]) -> None:
     if arguments:
         raise UserError(f"what is {arguments[0]!r}? Everything here is a --flag=value")
-    for name, given in (("config", CONFIG.present), ("data", DATA.value), ("workdir", WORKDIR.value)):
-        if not given:
+    given = {"config": CONFIG.present, "data": DATA.value, "workdir": WORKDIR.value}
+    for name in given:
+        if not given[name]:
             raise UserError(f"--{name} is missing")
     from mashjax.training.loop import train  # Orbax and the rest: only once the flags are right
 
     logging.getLogger("mashjax").setLevel(logging.INFO)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax says sixty lines per checkpoint
     outcome = train(CONFIG.value, data=DATA.value, workdir=WORKDIR.value)
     print(f"{'stopped at' if outcome.stopped else 'done:'} step {outcome.step}")
 
 
 def _check_field(config: TrainConfig, path: str) -> None:
     """ml_collections lets a misspelt field end in a KeyError's traceback."""
-    holder = config
+    holder: Any = config
     for name in path.split("."):
-        fields = [f.name for f in dataclasses.fields(holder)] if dataclasses.is_dataclass(holder) else []
+        if not dataclasses.is_dataclass(holder):
+            raise ValueError(f"config.{path} goes too deep: there are no fields in {holder!r}")
+        fields = [field.name for field in dataclasses.fields(holder)]
         if name not in fields:
-            raise ValueError(f"there is no field config.{path}: choose from {', '.join(fields)}")
+            raise ValueError(f"there is no config.{path}: choose from {', '.join(fields)}")
         holder = getattr(holder, name)
 
 

@@ -13,7 +13,8 @@ class EncoderDecoder(nnx.Module):
 
     features: per frame and song; embedding: what a frame is reduced to before the LSTM (None: the
     LSTM sees the features themselves); hidden: units of each LSTM and direction; attention: width
-    of the single head; window: how many frames it sees to either side; outputs: per frame.
+    of the single head; window: how many frames it sees to either side; head: units of the dense layer
+    before the last; outputs: per frame.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class EncoderDecoder(nnx.Module):
         hidden: int,
         attention: int,
         window: int,
+        head: int,
         outputs: int,
         bidirectional: bool,
         rngs: nnx.Rngs,
@@ -38,14 +40,18 @@ class EncoderDecoder(nnx.Module):
         )
         encoded = 2 * directions * hidden  # both songs side by side
         self.attention = WindowedAttention(encoded, attention, window=window, rngs=rngs)
-        self.bridge = nnx.Linear(encoded + attention, hidden, rngs=rngs)
+        self.bridge = nnx.Linear(encoded + attention, directions * hidden, rngs=rngs)
         # Both songs' last h (or c) of one direction become the decoder's first h (or c).
         self.first_h = nnx.Linear(2 * hidden, hidden, rngs=rngs)
         self.first_c = nnx.Linear(2 * hidden, hidden, rngs=rngs)
-        self.decoder = BiLstm(hidden, hidden, bidirectional=bidirectional, rngs=rngs)
-        # The head starts at its bias: what the network says at first is for its task to choose.
+        self.decoder = BiLstm(
+            directions * hidden, hidden, bidirectional=bidirectional, rngs=rngs
+        )
+        # The head sees the features, too: what is fine in the spectrum need not pass the LSTMs.
+        self.hidden = nnx.Linear(2 * directions * hidden + 2 * features, head, rngs=rngs)
+        # It starts at its bias: what the network says at first is for its task to choose.
         self.head = nnx.Linear(
-            directions * hidden + hidden,
+            head,
             outputs,
             kernel_init=nnx.initializers.zeros_init(),
             rngs=rngs,
@@ -69,4 +75,5 @@ class EncoderDecoder(nnx.Module):
             for h, c in states
         ]
         decoded, _ = self.decoder(bridged, states=first)
-        return self.head(jnp.concatenate([decoded, bridged], axis=-1))
+        seen = jnp.concatenate([decoded, bridged, song1, song2], axis=-1)
+        return self.head(jax.nn.relu(self.hidden(seen)))

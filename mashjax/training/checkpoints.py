@@ -8,11 +8,13 @@ whose hashes hold.
 
 import dataclasses
 import datetime
+import gc
 import hashlib
 import json
 import logging
 import os
 import pathlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,12 +76,7 @@ class Checkpoints:
 
     def read(self, step: int) -> Saved:
         """Read a step and check every array. Raises Unsound."""
-        try:
-            loaded = self._checkpointer.load_checkpointables(step)
-            arrays = {path: np.asarray(array) for path, array in loaded["state"].items()}
-            text, text_hash = loaded["metadata"]["json"], loaded["metadata"]["sha256"]
-        except Exception as error:  # whatever a damaged file makes Orbax and TensorStore raise
-            raise Unsound(f"cannot be read ({type(error).__name__})") from error
+        arrays, text, text_hash = self._load(step)
         if _sha256(text) != text_hash:
             raise Unsound("its metadata is not what was saved")
         metadata = json.loads(text)
@@ -92,6 +89,20 @@ class Checkpoints:
         if metadata.get("step") != step:
             raise Unsound(f"it says that it is step {metadata.get('step')}")
         return Saved(step, arrays, metadata)
+
+    def _load(self, step: int) -> tuple[dict[str, np.ndarray], str, str]:
+        """A step as Orbax reads it, its arrays unchecked. Raises Unsound if it cannot be read."""
+        try:
+            loaded = self._checkpointer.load_checkpointables(step)
+            arrays = {path: np.asarray(array) for path, array in loaded["state"].items()}
+            return arrays, loaded["metadata"]["json"], loaded["metadata"]["sha256"]
+        except Exception as error:  # whatever a damaged file makes Orbax and TensorStore raise
+            fault = f"cannot be read ({type(error).__name__})"
+        with warnings.catch_warnings():
+            # A load that fails leaves a coroutine behind, which complains when it is collected.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            gc.collect()
+        raise Unsound(fault)
 
     def sound(self) -> Iterator[Saved]:
         """The sound steps, newest first; the others are named in the log."""

@@ -19,10 +19,10 @@ def cfg():
         linear_bins=40,
         log_bands=16,
         top_hz=3500.0,
-        magnitude=Network(embedding=12, hidden=8, attention=4, window=8),
-        phase=Network(embedding=8, hidden=6, attention=4, window=8),
-        block_frames=128,
-        margin_frames=32,
+        magnitude=Network(embedding=12, hidden=8, attention=4, window=8, head=16),
+        phase=Network(embedding=8, hidden=6, attention=4, window=8, head=16),
+        block_frames=160,
+        margin_frames=48,
     )
 
 
@@ -75,7 +75,7 @@ def lively(fresh):
     rng = np.random.default_rng(0)
 
     def stir(path, leaf):
-        spread = 1.0 if path[-2].key == "head" else 0.1
+        spread = 1.0 if path[-2].key == "head" else 0.03
         return leaf + jnp.asarray(rng.normal(size=leaf.shape) * spread, jnp.float32)
 
     params = jax.tree_util.tree_map_with_path(stir, fresh.params)

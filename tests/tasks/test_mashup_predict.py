@@ -20,8 +20,9 @@ def songs(synthesise):
     return sources[0] + sources[1], sources[2] + sources[3]
 
 
-def decibels(mask):
-    return 20 * np.log10(np.maximum(mask, 1e-3))
+def level(spectrum):
+    """Of each frame, in dB; digital silence counts as -80 dB."""
+    return 10 * np.log10(np.sum(np.abs(spectrum) ** 2, -1) + 1e-4)
 
 
 def test_a_fresh_model_is_a_clean_overlay(cfg, fresh, songs):
@@ -44,7 +45,11 @@ def _filtered(cfg, y, mask):
 
 
 def test_blocks_have_no_seam(cfg, lively, songs):
-    """Every block boundary within 0.1 dB of the same song in one piece."""
+    """Every block boundary within 0.1 dB of the same song in one piece.
+
+    A song's own first and last frames may differ: the decoder starts from what the encoder heard
+    last, and in one piece that is the end of the song.
+    """
     blocked = mashup.predict(lively, *songs)
     frames = len(blocked.times)
     whole_cfg = dataclasses.replace(cfg, block_frames=frames)
@@ -53,25 +58,25 @@ def test_blocks_have_no_seam(cfg, lively, songs):
     assert len(starts) >= 6
     assert blocked.mask1.std() > 0.05, "masks that never move show nothing"
     for start in starts[1:]:
-        near = slice(start, start + 2 * cfg.margin_frames)
-        for name in ("mask1", "mask2"):
-            a, b = getattr(blocked, name)[near], getattr(whole, name)[near]
-            assert np.abs(decibels(a) - decibels(b)).max() < 0.1
-        assert np.abs(blocked.rotation1[near] - whole.rotation1[near]).max() < 0.03
+        near = slice(max(64, start), min(frames - 64, start + 2 * cfg.margin_frames))
+        for song, y in enumerate(songs):
+            ours, one_piece = (_filtered(cfg, y, (m.mask1, m.mask2)[song]) for m in (blocked, whole))
+            assert np.abs(level(ours) - level(one_piece))[near].max() < 0.1
 
 
 def test_without_margins_there_is_a_seam(cfg, lively, songs):
     """The control: the test above sees a seam when there is one."""
-    bare = dataclasses.replace(cfg, margin_frames=1)
+    bare = dataclasses.replace(cfg, margin_frames=4)
     blocked = mashup.predict(dataclasses.replace(lively, cfg=bare), *songs)
     whole_cfg = dataclasses.replace(cfg, block_frames=len(blocked.times))
     whole = mashup.predict(dataclasses.replace(lively, cfg=whole_cfg), *songs)
-    assert np.abs(decibels(blocked.mask1) - decibels(whole.mask1)).max() > 0.1
+    ours, one_piece = (_filtered(cfg, songs[0], masks.mask1) for masks in (blocked, whole))
+    assert np.abs(level(ours) - level(one_piece))[64:-64].max() > 0.1
 
 
 def test_every_length_runs_through_one_compiled_shape(cfg, lively, songs):
     state = dataclasses.replace(lively)
-    for samples in (1, 100, 8000, 16383, 16384, 64000):
+    for samples in (1, 100, 8000, 20479, 20480, 64000):
         masks = mashup.predict(state, songs[0][:samples], songs[1][:samples])
         frames = 1 + samples // cfg.hop_length
         assert masks.mask1.shape == masks.rotation2.shape == (frames, cfg.bands.count)
@@ -102,7 +107,7 @@ def test_songs_of_two_lengths_are_refused(lively, songs):
         mashup.predict(lively, songs[0], songs[1][:-1])
 
 
-@pytest.mark.parametrize("frames", [1, 127, 128, 129, 193, 500, 1000])
+@pytest.mark.parametrize("frames", [1, 159, 160, 161, 225, 500, 1000])
 def test_blocks_cover_the_song_and_end_with_it(cfg, frames):
     starts = block_starts(cfg, frames)
     assert starts[0] == 0
@@ -168,9 +173,9 @@ def test_what_load_refuses(saved, tmp_path):
         assert str(folder) in str(refusal.value)
 
     refuses("a checkpoint of the task 'genre', not of 'mashup'", task="genre")
-    # Another STFT: 65 bins cannot hold 40 linear bins and 16 bands; 1025 make other bands.
-    refuses("settings cannot be read.*log_bands=16", model={"n_fft": 128})
-    refuses(r"\(50,\).*\(56,\)|\(56,\).*\(50,\)", model={"linear_bins": 34})
+    # Another STFT: 33 bins cannot hold 40 linear ones and 16 bands.
+    refuses("settings cannot be read|do not fit", model={"n_fft": 64})
+    refuses(r"should be \(50, 12\) and is \(56, 12\)", model={"linear_bins": 34})
     refuses("settings cannot be read", model={"colour": "red"})
     with pytest.raises(UserError, match="not a checkpoint"):
         mashup.load(tmp_path)

@@ -21,13 +21,13 @@ class Config:
     floor_db: float = -60.0  # silence in the log-magnitudes, relative to white noise of RMS 1
     head: str = "mask"  # "mask": filter both songs; "direct": paint the mashup (the students')
     magnitude: "Network" = dataclasses.field(default_factory=lambda: Network())
-    phase: "Network" = dataclasses.field(default_factory=lambda: Network(embedding=64, hidden=48))
+    phase: "Network" = dataclasses.field(default_factory=lambda: Network(64, hidden=48, head=64, bidirectional=False))
     first_mask: float = 0.95  # both masks before training: a clean overlay
     phase_weight: float = 0.1  # of the phase network's loss; its gradients reach nothing else
     compressed_weight: float = 0.3  # of the compressed-magnitude loss beside the complex one
     gain_db: float = 3.0  # augmentation: each source's level is drawn from +- this
     block_frames: int = 512  # inference runs in blocks of this many frames
-    margin_frames: int = 96  # of which this many are discarded at either end
+    margin_frames: int = 96  # of which this many are not used at either end; at least 8
 
     @property
     def stft(self) -> StftSettings:
@@ -46,6 +46,7 @@ class Network:
     hidden: int = 96  # LSTM units per direction
     attention: int = 64  # width of the single head
     window: int = 64  # frames that attention sees to either side: 1.5 s
+    head: int = 192  # units of the dense layer before the last
     bidirectional: bool = True  # False: as the students had it
 
 

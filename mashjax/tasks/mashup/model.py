@@ -71,6 +71,7 @@ def _network(network: Network, features: int, outputs: int, rngs: nnx.Rngs) -> E
         hidden=network.hidden,
         attention=network.attention,
         window=network.window,
+        head=network.head,
         outputs=outputs,
         bidirectional=network.bidirectional,
         rngs=rngs,

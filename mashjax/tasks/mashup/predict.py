@@ -18,6 +18,7 @@ from mashjax.tasks.mashup.examples import transform
 from mashjax.tasks.mashup.model import apply, init_model
 
 SHIPPED = pathlib.Path(__file__).parents[2] / "pretrained" / "mashup"
+FADE_FRAMES = 16  # from one block to the next
 BLOCKS_PER_CALL = 4  # blocks side by side fill the cores that one recurrence leaves idle
 
 
@@ -132,8 +133,8 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
 def in_blocks(state: ModelState, y1: np.ndarray, y2: np.ndarray) -> list[np.ndarray]:
     """Every array of the head's result for two whole songs, each [frames, ...].
 
-    Blocks overlap by twice `margin_frames`. Where two blocks overlap, the outer half margin of
-    each is dropped and the middle cross-faded; songs begin and end as in one piece.
+    Blocks overlap by twice `margin_frames`; in the middle of the overlap one is cross-faded into
+    the next. Songs begin and end as in one piece.
     """
     cfg = state.cfg
     if y1.shape != y2.shape or y1.ndim != 1:
@@ -181,14 +182,13 @@ def _edge_frames(cfg: Config) -> int:
 
 
 def _fade(cfg: Config, start: int, stop: int, frames: int) -> np.ndarray:
-    """A block's weight per frame: 0 in its outer half margin, then a ramp of one margin to 1."""
+    """A block's weight per frame: a short ramp from 0 to 1 in the middle of either overlap."""
     at = np.arange(start, stop, dtype=np.float32)
-    margin = cfg.margin_frames
     weight = np.ones(stop - start, np.float32)
     if start > 0:
-        weight = np.minimum(weight, np.clip((at - start - margin / 2) / margin, 0, 1))
+        weight = np.clip((at - start - cfg.margin_frames) / FADE_FRAMES + 0.5, 0, 1)
     if stop < frames:
-        weight = np.minimum(weight, np.clip((stop - at - margin / 2) / margin, 0, 1))
+        weight *= np.clip((stop - at - cfg.margin_frames) / FADE_FRAMES + 0.5, 0, 1)
     return weight
 
 

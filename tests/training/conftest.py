@@ -1,0 +1,92 @@
+"""A real store of synthetic pairs, the tiny config, and one compile cache for all runs."""
+
+import importlib.util
+import os
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from mashjax.data.store import Settings
+from mashjax.data.writing import StoreWriter
+
+ROOT = pathlib.Path(__file__).parents[2]
+RATE, SECONDS = 8000, 1.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_cache(tmp_path_factory):
+    """Every run compiles the same step; the second one and those in processes read it."""
+    folder = str(tmp_path_factory.mktemp("jax"))
+    options = {
+        "jax_compilation_cache_dir": folder,
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_persistent_cache_min_entry_size_bytes": 0,
+    }
+    before = {name: getattr(jax.config, name) for name in options}
+    for name, value in options.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+    yield folder
+    for name, value in before.items():
+        jax.config.update(name, value)
+        del os.environ[name.upper()]
+
+
+def write_store(path: pathlib.Path, *, seed: int = 0, count: int = 8) -> pathlib.Path:
+    """Pulsing tones as leads, decaying noise as backings."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(RATE * SECONDS)) / RATE
+
+    def lead():
+        partials = [np.sin(2 * np.pi * rng.uniform(200, 900) * k * t) / k for k in (1, 2, 3)]
+        return 0.1 * sum(partials) * (np.sin(2 * np.pi * rng.uniform(1, 3) * t) > 0)
+
+    def backing():
+        return 0.1 * rng.normal(size=len(t)) * np.exp(-8 * (t * rng.uniform(2, 4) % 1))
+
+    with StoreWriter(path, settings=Settings(sample_rate=RATE, seconds=SECONDS)) as writer:
+        for split, number in (("train", count), ("valid", 4), ("test", 3)):
+            for _ in range(number):
+                writer.add(split, np.clip([lead(), backing(), lead(), backing()], -1, 1))
+        writer.finish()
+    return path
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    return write_store(tmp_path_factory.mktemp("stores") / "one")
+
+
+@pytest.fixture(scope="session")
+def other_store(tmp_path_factory):
+    return write_store(tmp_path_factory.mktemp("stores") / "other", seed=1)
+
+
+def load_config(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+@pytest.fixture
+def tiny():
+    return load_config("tiny")
+
+
+@pytest.fixture(scope="session")
+def get_config():
+    return load_config
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, store):
+    """The workdir of an uninterrupted run of configs/tiny.py."""
+    from mashjax.training.loop import train
+
+    workdir = tmp_path_factory.mktemp("runs") / "finished"
+    outcome = train(load_config("tiny"), data=store, workdir=workdir)
+    assert (outcome.step, outcome.stopped) == (150, False)
+    return workdir

@@ -1,0 +1,172 @@
+"""Training runs: they learn, they stop and go on bit by bit, and they refuse what does not fit."""
+
+import json
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from mashjax.errors import UserError
+from mashjax.tasks import mashup
+from mashjax.training import loop
+from mashjax.training.checkpoints import Checkpoints, digest, newest
+from mashjax.training.loop import train
+from mashjax.training.mesh import data_mesh, put_batch
+from mashjax.training.step import init_state, make_step
+
+ROOT = pathlib.Path(__file__).parents[2]
+TRAIN = """
+import runpy, sys
+from mashjax.training.loop import train
+cfg = runpy.run_path("configs/tiny.py")["get_config"]()
+outcome = train(cfg, data=sys.argv[1], workdir=sys.argv[2])
+print(outcome.step, outcome.stopped)
+"""
+
+
+def start(store, workdir):
+    command = [sys.executable, "-c", TRAIN, str(store), str(workdir)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def wait_for_checkpoint(workdir, step, seconds=180):
+    until = time.monotonic() + seconds
+    while not (workdir / "checkpoints" / str(step) / "commit_success.txt").exists():
+        assert time.monotonic() < until, f"step {step} was not saved"
+        time.sleep(0.01)
+
+
+def hash_of(workdir):
+    return digest(newest(workdir / "checkpoints"))
+
+
+def lines_of(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_an_uninterrupted_run(finished):
+    assert Checkpoints(finished / "checkpoints").steps() == [120, 140, 150]  # the newest three
+    lines = lines_of(finished)
+    trained = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in trained] == list(range(5, 151, 5))
+    for line in trained:
+        assert {"complex", "phase", "examples_per_second", "wait_seconds"} <= line.keys()
+    valid = [line for line in lines if "valid" in line]
+    assert [line["step"] for line in valid] == [75, 150]
+    assert valid[-1]["valid"]["examples"] == 4
+    # Warm-up over 5 steps to 5e-3, then down a cosine to a fiftieth.
+    rates = {line["step"]: line["learning_rate"] for line in trained}
+    assert rates[5] == pytest.approx(4e-3)
+    assert max(rates.values()) == rates[10] > 4.9e-3
+    assert rates[150] == pytest.approx(1e-4, rel=0.02)
+
+
+def test_killed_and_resumed_is_bit_identical(finished, store, tmp_path):
+    """kill -9 between two checkpoints: the run finishes with the same hash of everything."""
+    process = start(store, tmp_path)
+    wait_for_checkpoint(tmp_path, 40)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    reached = newest(tmp_path / "checkpoints").step
+    assert reached < 150, "the kill came too late to test anything"
+    process = start(store, tmp_path)
+    assert process.communicate()[0] == "150 False\n"
+    assert hash_of(tmp_path) == hash_of(finished)
+    steps = [line["step"] for line in lines_of(tmp_path) if "loss" in line]
+    assert steps == list(range(5, 151, 5))
+
+
+def test_another_seed_is_another_run(finished, store, tiny, tmp_path):
+    """The control of the test above: the hash sees what a run was made of."""
+    tiny.seed = 1
+    train(tiny, data=store, workdir=tmp_path)
+    assert hash_of(tmp_path) != hash_of(finished)
+
+
+def test_sigterm_saves_and_ends_well(store, tmp_path):
+    process = start(store, tmp_path)
+    wait_for_checkpoint(tmp_path, 20)
+    process.send_signal(signal.SIGTERM)
+    step, stopped = process.communicate(timeout=60)[0].split()
+    assert process.returncode == 0
+    assert stopped == "True"
+    assert int(step) % 20, "it should be a step that would not have been saved otherwise"
+    assert newest(tmp_path / "checkpoints").step == int(step)
+
+
+def test_a_damaged_newest_step_is_passed_over(finished, store, tiny, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    largest = max(
+        (tmp_path / "run" / "checkpoints" / "150" / "state").rglob("*"),
+        key=lambda file: file.stat().st_size if file.is_file() else 0,
+    )
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    assert newest(tmp_path / "run" / "checkpoints").step == 140
+    train(tiny, data=store, workdir=tmp_path / "run")
+    assert hash_of(tmp_path / "run") == hash_of(finished)
+
+
+def test_what_a_resumed_run_refuses(finished, store, other_store, tiny):
+    def refused(match, data=store):
+        with pytest.raises(UserError, match=match) as refusal:
+            train(tiny, data=data, workdir=finished)
+        assert "\n" not in str(refusal.value)
+
+    before = hash_of(finished)
+    refused("was trained on the store .* and .*other is", data=other_store)
+    tiny.model.n_fft = 1024
+    refused("was trained with model.n_fft=512, and the config now says model.n_fft=1024")
+    tiny.model.n_fft, tiny.batch_size = 512, 8
+    refused("batch_size=4.*batch_size=8")
+    tiny.batch_size, tiny.steps = 4, 80
+    refused("is at step 150, beyond steps=80")
+    tiny.steps, tiny.model.sample_rate = 150, 22050
+    refused("holds audio at 8000 Hz, and the config says model.sample_rate=22050")
+    assert hash_of(finished) == before
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(store, tiny, tmp_path, monkeypatch):
+    real = loop.training_batches
+
+    def poisoned(cfg, store):
+        batch = real(cfg, store)
+        return lambda step: batch(step) * np.float32(np.nan if step == 30 else 1)
+
+    monkeypatch.setattr(loop, "training_batches", poisoned)
+    with pytest.raises(FloatingPointError, match="step 31: the loss is nan"):
+        train(tiny, data=store, workdir=tmp_path)
+    assert Checkpoints(tmp_path / "checkpoints").steps() == [20]
+
+
+def test_it_learns(tiny, store):
+    """One batch over and over: the loss falls by 40 %, and the mashup beats the plain sum."""
+    mesh = data_mesh(tiny.batch_size)
+    batch = loop.training_batches(tiny, loop.open_store(store))(0)
+    statistics = mashup.statistics(tiny.model, [batch])
+    state, train_step = init_state(tiny, mesh), make_step(tiny, mesh)
+    losses = []
+    for _ in range(tiny.steps):
+        state, metrics = train_step(state, statistics, put_batch(mesh, batch))
+        losses.append(float(metrics["loss"]))
+    scores = mashup.evaluate(tiny.model, state.ema, statistics, [batch])
+    assert np.mean(losses[-5:]) < 0.6 * losses[0]
+    assert scores["si_sdr_model"] > scores["si_sdr_sum"] + 4
+    assert scores["phi_model"] < scores["phi_sum"]
+    # The average of the parameters is not the last of them.
+    assert not np.array_equal(
+        state.ema["magnitude"]["head"]["bias"], state.params["magnitude"]["head"]["bias"]
+    )
+
+
+def test_a_batch_that_devices_cannot_share_is_refused():
+    with pytest.raises(UserError, match="batch_size=3 cannot be shared evenly by 2 devices"):
+        data_mesh(3, devices=[jax.devices()[0]] * 2)
