@@ -113,7 +113,7 @@ def _local_periods(groups: list[np.ndarray], *, rate: float) -> tuple[np.ndarray
     rhythm = np.zeros((len(starts), len(TEMPI)))
     clarity = np.zeros((len(starts), len(TEMPI)))
     for part, weights in ((acfs[:half], LOW_WEIGHTS), (acfs[half:], HIGH_WEIGHTS)):
-        at = _at_multiples(sum(part) / half, lags=60.0 / TEMPI * rate)
+        at = _at_multiples(np.mean(part, axis=0), lags=60.0 / TEMPI * rate)
         rhythm += np.einsum("m,mst->st", weights, at)
         clarity += at[[MULTIPLES.index(m) for m in (1, 2, 4)]].mean(axis=0) / 2
     octaves = np.log2(TEMPI / PREFERRED)
