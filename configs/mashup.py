@@ -1,6 +1,6 @@
 """The network that ships.
 
-    python -m mashjax.train --config=configs/mashup.py --data=STORE --workdir=RUN
+python -m mashjax.train --config=configs/mashup.py --data=STORE --workdir=RUN
 """
 
 from mashjax.tasks import mashup
@@ -17,6 +17,6 @@ def get_config() -> TrainConfig:
         steps=5000,
         checkpoint_every=100,
         eval_every=250,
-        eval_batches=6,
+        eval_examples=48,
         log_every=20,
     )

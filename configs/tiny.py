@@ -1,6 +1,6 @@
 """A network that trains in seconds: for tests, and to try the commands.
 
-    python -m mashjax.train --config=configs/tiny.py --data=STORE --workdir=RUN
+python -m mashjax.train --config=configs/tiny.py --data=STORE --workdir=RUN
 """
 
 from mashjax.tasks import mashup
@@ -18,8 +18,12 @@ def get_config() -> TrainConfig:
             linear_bins=64,
             log_bands=16,
             top_hz=3500.0,
-            magnitude=Network(embedding=24, hidden=16, attention=8, window=8, head=32, bidirectional=False),
-            phase=Network(embedding=16, hidden=8, attention=8, window=8, head=16, bidirectional=False),
+            magnitude=Network(
+                embedding=24, hidden=16, attention=8, window=8, head=32, bidirectional=False
+            ),
+            phase=Network(
+                embedding=16, hidden=8, attention=8, window=8, head=16, bidirectional=False
+            ),
             block_frames=96,
             margin_frames=24,
         ),
@@ -30,6 +34,6 @@ def get_config() -> TrainConfig:
         statistics_batches=2,
         checkpoint_every=20,
         eval_every=75,
-        eval_batches=1,
+        eval_examples=4,
         log_every=5,
     )

@@ -25,8 +25,6 @@ from mashjax.tasks.mashup.predict import SHIPPED, ModelState, from_weights
 if TYPE_CHECKING:
     from mashjax.training.checkpoints import Saved
 
-OUTPUT = flags.DEFINE_string("output", None, "export: the folder to write.")
-
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -100,10 +98,11 @@ def _verify(directory: str) -> None:
 
 
 def _export(directory: str) -> None:
-    if OUTPUT.value is None:
+    output = flags.FLAGS.output
+    if output is None:
         raise UserError("--output is missing: where shall the export go?")
-    weights = export(directory, OUTPUT.value)
-    print(f"{OUTPUT.value}: step {weights.metadata['step']} of {directory}")
+    weights = export(directory, output)
+    print(f"{output}: step {weights.metadata['step']} of {directory}")
 
 
 COMMANDS = {"list": _list, "verify": _verify, "export": _export}
@@ -122,5 +121,10 @@ def _weights(saved: "Saved") -> Weights:
     return Weights(tree["ema"], tree["statistics"], saved.metadata)
 
 
+def _define_flags() -> None:
+    flags.DEFINE_string("output", None, "export: the folder to write.")
+
+
 if __name__ == "__main__":
+    _define_flags()
     cli.run(main)

@@ -1,6 +1,6 @@
 """Score a checkpoint on a store: JSON on stdout.
 
-    python -m mashjax.evaluate --checkpoint=DIR --data=STORE [--split=test]
+    python -m mashjax.evaluate --checkpoint=DIR --data=STORE [--split=test] [--examples=N]
 
 --checkpoint is a folder that mashjax.train or `mashjax.checkpoint export` wrote; without it, the
 network that ships is scored.
@@ -8,6 +8,7 @@ network that ships is scored.
 
 import json
 import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,20 +17,18 @@ from absl import flags
 from mashjax import cli
 from mashjax.errors import UserError
 
-CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run or an export; default: what ships.")
-DATA = flags.DEFINE_string("data", None, "The store that mashjax.preprocess wrote.")
-SPLIT = flags.DEFINE_enum("split", "test", ["train", "valid", "test"], "Which of its examples.")
-BATCHES = flags.DEFINE_integer("batches", None, "How many batches; default: the whole split.")
-
 
 def evaluate(
     checkpoint: str | os.PathLike | None,
     *,
     data: str | os.PathLike,
     split: str = "test",
-    batches: int | None = None,
+    examples: int | None = None,
 ) -> dict[str, Any]:
     """Scores of a checkpoint's averaged parameters on a split, as `tasks.<task>.evaluate`.
+
+    checkpoint: the folder of a run or an export; None: what ships. examples: how many of the
+    split, from its start; None: all.
 
     Raises UserError if the checkpoint or the store cannot be used, or do not fit each other.
     """
@@ -40,11 +39,10 @@ def evaluate(
 
     weights = read_checkpoint(checkpoint)
     cfg = from_dict(weights.metadata["config"])
-    store = open_store(data)
+    store = open_store(pathlib.Path(data))
     loop.check_store(cfg, store)
-    count = -(-store.count(split) // cfg.batch_size) if batches is None else batches
     scores = loop.evaluate(
-        cfg, weights.params, weights.statistics, store, split=split, batch_count=count
+        cfg, weights.params, weights.statistics, store, split=split, examples=examples
     )
     step = weights.metadata["step"]
     return {"task": cfg.task, "step": step, "split": split, **scores}
@@ -53,13 +51,25 @@ def evaluate(
 def main(arguments: Sequence[str]) -> None:
     if arguments:
         raise UserError(f"what is {arguments[0]!r}? Everything here is a --flag=value")
-    if DATA.value is None:
-        raise UserError("--data is missing")
+    data = flags.FLAGS.data
+    if data is None:
+        raise UserError("--data is missing: say a store that mashjax.preprocess wrote")
     scores = evaluate(
-        CHECKPOINT.value, data=DATA.value, split=SPLIT.value, batches=BATCHES.value
+        flags.FLAGS.checkpoint,
+        data=data,
+        split=flags.FLAGS.split,
+        examples=flags.FLAGS.examples,
     )
     print(json.dumps(scores, indent=1))
 
 
+def _define_flags() -> None:
+    flags.DEFINE_string("checkpoint", None, "A run or an export; default: what ships.")
+    flags.DEFINE_string("data", None, "The store that mashjax.preprocess wrote.")
+    flags.DEFINE_enum("split", "test", ["train", "valid", "test"], "Which of its examples.")
+    flags.DEFINE_integer("examples", None, "How many of them; default: all.", lower_bound=1)
+
+
 if __name__ == "__main__":
+    _define_flags()
     cli.run(main)

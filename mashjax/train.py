@@ -1,7 +1,7 @@
 """Train a network, or go on with a run that was interrupted.
 
-    python -m mashjax.train --config=configs/mashup.py --data=STORE --workdir=RUN
-        [--config.optim.learning_rate=3e-4 ...]
+python -m mashjax.train --config=configs/mashup.py --data=STORE --workdir=RUN
+    [--config.optim.learning_rate=3e-4 ...]
 """
 
 import dataclasses
@@ -33,25 +33,22 @@ def read_config(path: str) -> TrainConfig:
     return config
 
 
-CONFIG = config_flags.DEFINE_config_dataclass(
-    "config", TrainConfig(), "What to train: a file of configs/.", parse_fn=read_config
-)
-DATA = flags.DEFINE_string("data", None, "The store that mashjax.preprocess wrote.")
-WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints and metrics go.")
-
-
 def main(arguments: Sequence[str]) -> None:
     if arguments:
         raise UserError(f"what is {arguments[0]!r}? Everything here is a --flag=value")
-    given = {"config": CONFIG.present, "data": DATA.value, "workdir": WORKDIR.value}
-    for name in given:
-        if not given[name]:
-            raise UserError(f"--{name} is missing")
+    values = flags.FLAGS
+    data, workdir = values.data, values.workdir
+    if not values["config"].present:
+        raise UserError("--config is missing: say a file of configs/")
+    if data is None:
+        raise UserError("--data is missing: say a store that mashjax.preprocess wrote")
+    if workdir is None:
+        raise UserError("--workdir is missing: say where checkpoints shall go")
     from mashjax.training.loop import train  # Orbax and the rest: only once the flags are right
 
     logging.getLogger("mashjax").setLevel(logging.INFO)
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax says sixty lines per checkpoint
-    outcome = train(CONFIG.value, data=DATA.value, workdir=WORKDIR.value)
+    outcome = train(values.config, data=data, workdir=workdir)
     print(f"{'stopped at' if outcome.stopped else 'done:'} step {outcome.step}")
 
 
@@ -67,5 +64,14 @@ def _check_field(config: TrainConfig, path: str) -> None:
         holder = getattr(holder, name)
 
 
+def _define_flags() -> None:
+    config_flags.DEFINE_config_dataclass(
+        "config", TrainConfig(), "What to train: a file of configs/.", parse_fn=read_config
+    )
+    flags.DEFINE_string("data", None, "The store that mashjax.preprocess wrote.")
+    flags.DEFINE_string("workdir", None, "Where checkpoints and metrics go.")
+
+
 if __name__ == "__main__":
+    _define_flags()
     cli.run(main)

@@ -13,8 +13,8 @@ class EncoderDecoder(nnx.Module):
 
     features: per frame and song; embedding: what a frame is reduced to before the LSTM (None: the
     LSTM sees the features themselves); hidden: units of each LSTM and direction; attention: width
-    of the single head; window: how many frames it sees to either side; head: units of the dense layer
-    before the last; outputs: per frame.
+    of the single head; window: how many frames it sees to either side; head: units of the dense
+    layer before the last; outputs: per frame.
     """
 
     def __init__(
@@ -44,9 +44,7 @@ class EncoderDecoder(nnx.Module):
         # Both songs' last h (or c) of one direction become the decoder's first h (or c).
         self.first_h = nnx.Linear(2 * hidden, hidden, rngs=rngs)
         self.first_c = nnx.Linear(2 * hidden, hidden, rngs=rngs)
-        self.decoder = BiLstm(
-            directions * hidden, hidden, bidirectional=bidirectional, rngs=rngs
-        )
+        self.decoder = BiLstm(directions * hidden, hidden, bidirectional=bidirectional, rngs=rngs)
         # The head sees the features, too: what is fine in the spectrum need not pass the LSTMs.
         self.hidden = nnx.Linear(2 * directions * hidden + 2 * features, head, rngs=rngs)
         # It starts at its bias: what the network says at first is for its task to choose.

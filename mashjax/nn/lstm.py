@@ -79,7 +79,7 @@ def recurrence(
     """
 
     def step(carry: State, z: jax.Array) -> tuple[State, jax.Array]:
-        h, c, _ = _cell(*carry, z, recurrent)
+        h, c, _ = _cell(carry, z, recurrent)
         return (h, c), h
 
     (h, c), outputs = jax.lax.scan(step, (h, c), projected, reverse=reverse)
@@ -87,8 +87,9 @@ def recurrence(
 
 
 def _cell(
-    h: jax.Array, c: jax.Array, z: jax.Array, recurrent: jax.Array
+    state: State, z: jax.Array, recurrent: jax.Array
 ) -> tuple[jax.Array, jax.Array, tuple[jax.Array, ...]]:
+    h, c = state
     i, f, g, o = jnp.split(z + h @ recurrent, 4, axis=-1)
     i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
     c = f * c + i * g
@@ -99,7 +100,7 @@ def _recurrence_forward(projected, recurrent, h, c, reverse):
     first = (h, c)
 
     def step(carry, z):
-        h, c, gates = _cell(*carry, z, recurrent)
+        h, c, gates = _cell(carry, z, recurrent)
         return (h, c), (h, c, gates)
 
     (h, c), (outputs, cells, gates) = jax.lax.scan(step, first, projected, reverse=reverse)

@@ -42,7 +42,7 @@ class Unsound(Exception):
 
 
 class Checkpoints:
-    """The checkpoints in a folder. Saving runs beside the training; `wait` before you rely on it."""
+    """The checkpoints in a folder. Saving runs beside the training; rely on it after `wait`."""
 
     def __init__(self, directory: str | os.PathLike, *, keep: int | None = None):
         """keep: how many of the newest to keep; None: all (and the folder is only read)."""
@@ -126,7 +126,9 @@ class Checkpoints:
             context = ocp.Context()
             context.atomicity.mode = ocp.options.AtomicityMode.COMMIT_FILE
             policies = ocp.training.preservation_policies
-            preserved = policies.PreserveAll() if self._keep is None else policies.LatestN(self._keep)
+            preserved = (
+                policies.PreserveAll() if self._keep is None else policies.LatestN(self._keep)
+            )
             self._open = ocp.training.Checkpointer(
                 self.directory,
                 context=context,
@@ -146,7 +148,10 @@ def newest(directory: str | os.PathLike) -> Saved:
 def flat_arrays(tree: Any) -> dict[str, np.ndarray]:
     """Every array of a tree by its path."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
+        for path, leaf in leaves
+    }
 
 
 def restored(tree: Any, arrays: dict[str, np.ndarray], *, where: str) -> Any:

@@ -37,7 +37,7 @@ class TrainConfig:
     checkpoint_every: int = 200  # steps
     keep: int = 3  # newest checkpoints kept
     eval_every: int = 500  # steps
-    eval_batches: int = 2  # batches of the valid split per evaluation
+    eval_examples: int = 32  # of the valid split, per evaluation
     log_every: int = 20  # steps
 
 
@@ -49,7 +49,7 @@ RESUMABLE = {
     "checkpoint_every",
     "keep",
     "eval_every",
-    "eval_batches",
+    "eval_examples",
     "log_every",
 }
 

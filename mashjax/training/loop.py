@@ -43,7 +43,7 @@ def train(cfg: TrainConfig, *, data: str | os.PathLike, workdir: str | os.PathLi
     checkpoint does not fit the config, FloatingPointError when the loss is not a number.
     """
     task, workdir = TASKS[cfg.task], pathlib.Path(workdir)
-    store = open_store(data)
+    store = open_store(pathlib.Path(data))
     check_store(cfg, store)
     mesh = meshes.data_mesh(cfg.batch_size)
     batch = training_batches(cfg, store)
@@ -87,7 +87,9 @@ def train(cfg: TrainConfig, *, data: str | os.PathLike, workdir: str | os.PathLi
             done = step + 1
             if done % cfg.eval_every == 0 or done == cfg.steps:
                 report.previous()
-                scores = evaluate(cfg, state.ema, statistics, store, split="valid")
+                scores = evaluate(
+                    cfg, state.ema, statistics, store, split="valid", examples=cfg.eval_examples
+                )
                 metrics.write(done, valid=scores)
                 LOG.info("step %d valid %s", done, scores)
             if done % cfg.checkpoint_every == 0 or done == cfg.steps or stop_requested():
@@ -150,11 +152,12 @@ def evaluate(
     store: Store,
     *,
     split: str,
-    batch_count: int | None = None,
+    examples: int | None = None,
 ) -> dict[str, float]:
-    """The task's scores on a split: `cfg.eval_batches` batches, or `batch_count`."""
-    count = cfg.eval_batches if batch_count is None else batch_count
-    size = min(cfg.batch_size, store.count(split))
+    """The task's scores on the first `examples` of a split, or on all of it (None)."""
+    total = store.count(split)
+    examples = total if examples is None else min(examples, total)
+    size = min(cfg.batch_size, max(1, examples))
     batch = batches(
         store,
         split=split,
@@ -162,8 +165,9 @@ def evaluate(
         batch_size=size,
         samples=TASKS[cfg.task].example_samples(cfg.model, cfg.frames),
     )
-    count = min(count, max(1, store.count(split) // size))
-    return TASKS[cfg.task].evaluate(cfg.model, params, statistics, map(batch, range(count)))
+    # Batches wrap around at the end of a split; an example counts once.
+    parts = (batch(n)[: examples - n * size] for n in range(-(-examples // size)))
+    return TASKS[cfg.task].evaluate(cfg.model, params, statistics, parts)
 
 
 class Report:

@@ -92,7 +92,9 @@ def optimiser(cfg: TrainConfig) -> optax.GradientTransformation:
     """AdamW for each top-level part of the params, with its own clipping and its own rate."""
 
     def label(params):
-        return {name: jax.tree.map(lambda _, name=name: name, part) for name, part in params.items()}
+        return {
+            name: jax.tree.map(lambda _, name=name: name, part) for name, part in params.items()
+        }
 
     names = jax.eval_shape(lambda: TASKS[cfg.task].init_model(cfg.model, _root(cfg))).keys()
     rate = schedule(cfg)

@@ -61,7 +61,7 @@ def test_missing_and_truncated_files(folder, name):
     with pytest.raises(UserError, match="damaged checkpoint"):
         read_weights(folder)
     (folder / name).unlink()
-    with pytest.raises(UserError, match="not a checkpoint|damaged checkpoint"):
+    with pytest.raises(UserError, match=r"not a checkpoint|damaged checkpoint"):
         read_weights(folder)
 
 

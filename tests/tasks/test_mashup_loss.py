@@ -64,7 +64,9 @@ def test_the_losses_of_known_mistakes(cfg, example):
     cost = lambda **wrong: masks.loss(cfg, {}, filters_of(cfg, example, **wrong), pure)[1]  # noqa: E731
     # Half of either song is missing, and so half of each source and half of the mashup.
     half = cost(mask1=0.5, mask2=0.5)
-    mashup_l1 = np.mean([np.abs(part(example.song1 + example.song2)) for part in (np.real, np.imag)])
+    mashup_l1 = np.mean(
+        [np.abs(part(example.song1 + example.song2)) for part in (np.real, np.imag)]
+    )
     songs_l1 = sum(
         np.mean([np.abs(part(song)) for part in (np.real, np.imag)])
         for song in (example.song1, example.song2)
@@ -81,9 +83,9 @@ def test_the_losses_of_known_mistakes(cfg, example):
 def test_each_network_learns_from_its_own_loss(cfg, lively, sources):
     def part(name):
         def loss(params):
-            return mashup.loss_fn(
-                cfg, params, lively.statistics, sources, jax.random.key(0)
-            )[1][name]
+            return mashup.loss_fn(cfg, params, lively.statistics, sources, jax.random.key(0))[1][
+                name
+            ]
 
         return loss
 

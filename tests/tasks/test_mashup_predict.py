@@ -60,7 +60,9 @@ def test_blocks_have_no_seam(cfg, lively, songs):
     for start in starts[1:]:
         near = slice(max(64, start), min(frames - 64, start + 2 * cfg.margin_frames))
         for song, y in enumerate(songs):
-            ours, one_piece = (_filtered(cfg, y, (m.mask1, m.mask2)[song]) for m in (blocked, whole))
+            ours, one_piece = (
+                _filtered(cfg, y, (m.mask1, m.mask2)[song]) for m in (blocked, whole)
+            )
             assert np.abs(level(ours) - level(one_piece))[near].max() < 0.1
 
 
@@ -130,10 +132,8 @@ def test_the_direct_head_paints(cfg, songs, sources):
     # Before training: the mean log-magnitude, in the scale of an STFT of a song of RMS 1.
     mean = 10 ** (state.statistics["mean"] / 2) * (0.375 * 256) ** 0.5
     np.testing.assert_allclose(painting.magnitude[3], mean, rtol=1e-4)
-    loss, parts = jax.jit(
-        lambda params: mashup.loss_fn(
-            direct, params, state.statistics, sources, jax.random.key(0)
-        )
+    _, parts = jax.jit(
+        lambda params: mashup.loss_fn(direct, params, state.statistics, sources, jax.random.key(0))
     )(params)
     # Phases of nothing but zeros against phases from everywhere: 1 = random.
     assert float(parts["phase"]) == pytest.approx(1, abs=0.05)

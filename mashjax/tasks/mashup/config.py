@@ -15,13 +15,17 @@ class Config:
     sample_rate: int = 22050  # Hz, of the store and of what the network hears
     n_fft: int = 2048  # samples per window
     hop_length: int = 512  # samples from frame to frame: 23 ms
-    linear_bins: int = 128  # lowest bins that are bands of their own: harmonics stay apart to 1.4 kHz
+    linear_bins: int = (
+        128  # lowest bins that are bands of their own: harmonics stay apart to 1.4 kHz
+    )
     log_bands: int = 64  # bands above those, evenly spaced in octaves
     top_hz: float = 8000.0  # the last band's centre; what is above takes its mask
     floor_db: float = -60.0  # silence in the log-magnitudes, relative to white noise of RMS 1
     head: str = "mask"  # "mask": filter both songs; "direct": paint the mashup (the students')
     magnitude: "Network" = dataclasses.field(default_factory=lambda: Network())
-    phase: "Network" = dataclasses.field(default_factory=lambda: Network(64, hidden=48, head=64, bidirectional=False))
+    phase: "Network" = dataclasses.field(
+        default_factory=lambda: Network(64, hidden=48, head=64, bidirectional=False)
+    )
     first_mask: float = 0.95  # both masks before training: a clean overlay
     phase_weight: float = 0.1  # of the phase network's loss; its gradients reach nothing else
     compressed_weight: float = 0.3  # of the compressed-magnitude loss beside the complex one

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mashjax.errors import UserError
@@ -124,8 +123,7 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
         {path: leaf.shape for path, leaf in flatten(wanted).items()}
         | {"mean": bands, "scale": bands},
         {path: leaf.shape for path, leaf in flatten(weights.params | weights.statistics).items()},
-        f"{name}: its arrays do not fit its settings (n_fft={cfg.n_fft}, "
-        f"{cfg.bands.count} bands)",
+        f"{name}: its arrays do not fit its settings (n_fft={cfg.n_fft}, {cfg.bands.count} bands)",
     )
     return ModelState(cfg, weights.params, weights.statistics, weights.metadata)
 
@@ -204,6 +202,4 @@ def _axes(cfg: Config, frames: int) -> tuple[np.ndarray, np.ndarray]:
 def _compare(wanted: dict[str, tuple], found: dict[str, tuple], what: str) -> None:
     for path in sorted(set(wanted) | set(found)):
         if wanted.get(path) != found.get(path):
-            raise UserError(
-                f"{what}: {path} should be {wanted.get(path)} and is {found.get(path)}"
-            )
+            raise UserError(f"{what}: {path} should be {wanted.get(path)} and is {found.get(path)}")
