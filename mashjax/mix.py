@@ -157,7 +157,7 @@ def _write(
         if folder is not None:
             if not folder.exists():
                 folder.mkdir()
-                stack.callback(lambda: any(folder.iterdir()) or folder.rmdir())
+                stack.callback(_remove_if_empty, folder)
             for name, stem in zip(_STEMS, [*mashup.songs, *mashup.parts], strict=True):
                 beside = stack.enter_context(files.replacing(folder / name))
                 files.encode(beside, stem, sr=sr, exact=True)
@@ -169,6 +169,11 @@ def _write(
             beside = stack.enter_context(files.replacing(report))
             beside.write_text(json.dumps(mashup.report, indent=1, ensure_ascii=False) + "\n")
     return y
+
+
+def _remove_if_empty(folder: pathlib.Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _encode(path: pathlib.Path, y: np.ndarray, sr: int, output: dict[str, Any]) -> np.ndarray:
@@ -196,8 +201,8 @@ def _encode(path: pathlib.Path, y: np.ndarray, sr: int, output: dict[str, Any]) 
 
 def _main(arguments: Sequence[str]) -> None:
     f = flags.FLAGS
-    decide = {name: f[name].value for name in _DECIDE}
-    write = {name: f[name].value for name in _WRITE}
+    decide: dict[str, Any] = {name: f[name].value for name in _DECIDE}
+    write: dict[str, Any] = {name: f[name].value for name in _WRITE}
     progress = cli.Progress()
     if f.demo:
         if arguments:
@@ -205,11 +210,11 @@ def _main(arguments: Sequence[str]) -> None:
         write["plot"] = write["plot"] or "mashup.png"
         with tempfile.TemporaryDirectory() as folder:
             songs = write_demo_songs(pathlib.Path(folder))
-            _, report = mix(*songs, **decide, **write, progress=progress)
+            _, report = mix(songs[0], songs[1], **decide, **write, progress=progress)
     else:
         if len(arguments) != 2:
             raise UserError(f"needs two songs, got {len(arguments)}; see --help")
-        _, report = mix(*arguments, **decide, **write, progress=progress)
+        _, report = mix(arguments[0], arguments[1], **decide, **write, progress=progress)
     _print(report, [path for path in write.values() if path])
 
 

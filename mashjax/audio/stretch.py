@@ -105,7 +105,7 @@ def _stretch(y: np.ndarray, sr: int, speed: float) -> np.ndarray:
     stretcher = python_stretch.Signalsmith.Stretch()
     stretcher.preset(y.shape[0], sr)
     stretcher.setTimeFactor(speed)
-    return stretcher.process(np.ascontiguousarray(y, np.float32))
+    return np.asarray(stretcher.process(np.ascontiguousarray(y, np.float32)))
 
 
 def _crossfade(into: np.ndarray, piece: np.ndarray, lead: int) -> None:

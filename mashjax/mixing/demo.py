@@ -89,15 +89,15 @@ def _fade(tone: np.ndarray, seconds: float = 0.01) -> np.ndarray:
 
 def _piano(pitch: float, seconds: float) -> np.ndarray:
     t = _time(seconds * 1.5)
-    partials = sum(
-        np.sin(2 * np.pi * k * _hz(pitch) * t) * np.exp(-k * 2 * t) / k for k in range(1, 8)
-    )
-    return _fade(partials, 0.005)
+    k = np.arange(1, 8)[:, None]
+    partials = np.sin(2 * np.pi * k * _hz(pitch) * t) * np.exp(-k * 2 * t) / k
+    return _fade(partials.sum(axis=0), 0.005)
 
 
 def _saw(pitch: float, seconds: float) -> np.ndarray:
     t = _time(seconds)
-    return _fade(sum(np.sin(2 * np.pi * k * _hz(pitch) * t) / k for k in range(1, 12)), 0.01)
+    k = np.arange(1, 12)[:, None]
+    return _fade((np.sin(2 * np.pi * k * _hz(pitch) * t) / k).sum(axis=0))
 
 
 def _bass(pitch: float, seconds: float) -> np.ndarray:

@@ -2,11 +2,11 @@
 
 import concurrent.futures
 import dataclasses
-import pathlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from mashjax.music.alignment import Alignment, Limits, align
 from mashjax.music.analysis import Analysis, analyse
 
 ANALYSIS_SR = 22050  # Hz
+_CHOICES = {"lead": ("auto", "1", "2"), "align": ("auto", "none"), "masks": ("model", "none")}
 WORKING_LUFS = -18.0  # both songs' level before masks: headroom for their sum
 
 
@@ -27,15 +28,20 @@ WORKING_LUFS = -18.0  # both songs' level before masks: headroom for their sum
 class Options:
     """What a user may ask of a mashup; times in seconds."""
 
-    checkpoint: str | pathlib.Path | None = None  # None: the one shipped in the package
-    lead: Literal["auto", "1", "2"] = "auto"  # the song that gives the voice
-    align: Literal["auto", "none"] = "auto"  # none: the files already share one timeline
-    masks: Literal["model", "none"] = "model"  # none: the aligned overlay
+    checkpoint: str | os.PathLike | None = None  # None: the one shipped in the package
+    lead: str = "auto"  # or "1", "2": the song that gives the voice
+    align: str = "auto"  # or "none": the files already share one timeline
+    masks: str = "model"  # or "none": the aligned overlay
     start1: float | None = None
     start2: float | None = None
     duration: float | None = None
     limits: Limits = Limits()
     loudness: float = TARGET_LUFS  # LUFS
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UserError(f"{name} is {getattr(self, name)!r}: say {' or '.join(choices)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +84,7 @@ def make_mashup(
     with clock("align"):
         progress("aligning")
         if options.align == "none":
-            alignment = _as_is(*analyses, options)
+            alignment = _as_is(analyses[0], analyses[1], options)
         else:
             alignment = align(
                 *analyses,
@@ -172,7 +178,7 @@ def _align(clip: Clip, song: int, clips: list[Clip], alignment: Alignment, sr: i
 
 
 def _masked(
-    songs: np.ndarray, sr: int, lead: int, checkpoint: str | pathlib.Path | None
+    songs: np.ndarray, sr: int, lead: int, checkpoint: str | os.PathLike | None
 ) -> tuple[np.ndarray, int, int]:
     """The parts that the network lets through, and its hop and window in samples at `sr`."""
     from mashjax.mixing.render import render

@@ -6,21 +6,13 @@ import numpy as np
 
 from mashjax.errors import UserError
 from mashjax.music.analysis import Analysis
-from mashjax.music.mashability import (
-    PARTS,
-    SHIFTS,
-    Pulses,
-    Scores,
-    pulses,
-    scale_fit,
-    scores,
-)
+from mashjax.music.mashability import PARTS, SHIFTS, pulses, scale_fit, scores
+from mashjax.music.places import place
+from mashjax.music.time_maps import SHORTEST, TimeMap, cut, on_pulses, straight
 
-SHORTEST = 2.0  # seconds; less is not a mashup
 SHIFT_COST = 0.012  # of mashability, per semitone
 SCALE_WEIGHT = 0.35  # of the scales' common notes beside the mashability
 KEY_NEEDED = 0.02  # confidence below which a song has no key to agree with
-LONG = 0.5  # exponent: what a longer overlap is worth
 IN_TUNE = 0.02  # semitones; a smaller shift is not worth the resampling
 
 
@@ -53,8 +45,8 @@ class Alignment:
     shift_semitones: tuple[float, float]
     start_seconds: tuple[float, float]
     seconds: float
-    time_maps: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-    mashability: dict[str, float]
+    time_maps: tuple[TimeMap, TimeMap]
+    mashability: dict[str, float | None]
     why: str
 
 
@@ -92,29 +84,30 @@ def align(
     s = scores(pa, pb)
     choice = _shift_scores(a, b, limits=limits)
     if fold[0]:
-        i, j, count, k = _place(pa, pb, s, choice, start1=start1, start2=start2, duration=duration)
-        maps = _maps(a, b, pa, pb, i=i, j=j, count=count)
+        i, j, count, k = place(pa, pb, s, choice, start1=start1, start2=start2, duration=duration)
+        maps = on_pulses(a, b, pa, pb, i=i, j=j, count=count)
         pulse = float(maps[0][1][-1]) / count
     else:
-        maps = _straight(a, b, start1=start1, start2=start2, duration=duration)
+        maps = straight(a, b, start1=start1, start2=start2, duration=duration)
         i, j = (int(np.searchsorted(p.times, m[0][0])) for p, m in zip((pa, pb), maps, strict=True))
-        k = int((s.total[_row(s, i - j)] + choice).argmax())
-    maps = _cut(maps[0], duration), _cut(maps[1], duration)
+        k = int((s.total[s.row(i - j)] + choice).argmax())
+    maps = cut(maps[0], duration), cut(maps[1], duration)
     seconds = float(maps[0][1][-1])
     if seconds < SHORTEST:
         raise UserError(
             f"only {seconds:.1f} s of both songs are left to mix: start earlier or ask for longer"
         )
-    shifts = _divide(a, b, int(SHIFTS[k]), tonal=_tonal(a, b), lead=first, limits=limits)
+    tonal = _tonal(a, b)
+    shifts = _divide(a, b, int(SHIFTS[k]), tonal=tonal, lead=first, limits=limits)
     begin1, begin2 = float(maps[0][0][0]), float(maps[1][0][0])
     end1, end2 = float(maps[0][0][-1]), float(maps[1][0][-1])
-    here = _row(s, i - j)
-    parts = {
+    here = s.row(i - j)
+    parts: dict[str, float | None] = {
         "harmony": float(s.harmony[here, k]),
         "rhythm": float(s.rhythm[here]),
         "spectrum": float(s.spectrum[here]),
     }
-    parts["total"] = sum(PARTS[name] * value for name, value in parts.items())
+    parts["total"] = sum(weight * (parts[name] or 0.0) for name, weight in PARTS.items())
     tempo = None
     if fold[0]:
         tempo = 60.0 / pulse / fold[first - 1]
@@ -127,7 +120,7 @@ def align(
         seconds=seconds,
         time_maps=maps,
         mashability=parts,
-        why=reason,
+        why=f"{reason}; {_why_shifts(a, b, shifts, tonal=tonal)}",
     )
 
 
@@ -178,7 +171,8 @@ def _fold(a: Analysis, b: Analysis, *, limits: Limits) -> tuple[tuple[int, int],
     ratio = max(times[fold] / t1, t1 / times[fold]) - 1
     if ratio > limits.max_stretch + 1e-3:
         return (0, 0), (
-            f"tempos {t1:.0f} and {t2:.0f} are too far apart to stretch: mixed without stretching"
+            f"tempos {t1:.0f} and {t2:.0f} are too far apart to stretch: mixed without stretching "
+            f"(max_stretch={np.ceil(100 * ratio) / 100:.2f} would allow it)"
         )
     name, few, many = {1: "", 2: "two", 4: "four"}[max(fold)], 1, 2
     if fold[1] > 1:
@@ -191,6 +185,15 @@ def _fold(a: Analysis, b: Analysis, *, limits: Limits) -> tuple[tuple[int, int],
 
 def _tonal(a: Analysis, b: Analysis) -> bool:
     return min(a.key.confidence, b.key.confidence) > KEY_NEEDED
+
+
+def _why_shifts(a: Analysis, b: Analysis, shifts: tuple[float, float], *, tonal: bool) -> str:
+    if not tonal:
+        return "no key to agree on"
+    keys = [f"{song.key.tonic} {song.key.mode}" for song in (a, b)]
+    if shifts == (0, 0):
+        return f"keys {keys[0]} and {keys[1]} stay"
+    return f"{keys[0]} moves by {shifts[0]:+.2f}, {keys[1]} by {shifts[1]:+.2f} semitones"
 
 
 def _shift_scores(a: Analysis, b: Analysis, *, limits: Limits) -> np.ndarray:
@@ -222,150 +225,3 @@ def _divide(
         mine = float(np.clip(sign * total + other, -most, most))
     mine, other = mine + 0.0, other + 0.0
     return (mine, other) if lead == 1 else (other, mine)
-
-
-def _place(
-    pa: Pulses,
-    pb: Pulses,
-    s: Scores,
-    choice: np.ndarray,
-    *,
-    start1: float | None,
-    start2: float | None,
-    duration: float | None,
-) -> tuple[int, int, int, int]:
-    """Where to begin in each song (pulses), for how many pulses, and which of `SHIFTS`."""
-    n, m = len(pa.active), len(pb.active)
-    pulse = float(np.sqrt(np.median(np.diff(pa.times)) * np.median(np.diff(pb.times))))
-    wanted = np.inf if duration is None else duration / pulse
-    score = (s.total + choice).max(axis=1)
-    i, j = None, None
-    if start1 is not None and start2 is not None:
-        i, j = _same_place(pa, pb, start1, start2)
-        offset = i - j
-    else:
-        offsets = np.unique(pa.downbeats[:, None] - pb.downbeats[None, :])
-        at = offsets + m - 1
-        common = s.common[at]
-        if start1 is not None:
-            i = _nearest(pa, start1)
-            common = np.minimum(np.minimum(n - i, m - (i - offsets)), common)
-            common = np.where((i - offsets >= 0) & (i - offsets < m), common, 0)
-        if start2 is not None:
-            j = _nearest(pb, start2)
-            common = np.minimum(np.minimum(m - j, n - (j + offsets)), common)
-            common = np.where((j + offsets >= 0) & (j + offsets < n), common, 0)
-        length = np.minimum(common, wanted)
-        worth = score[at] * (length / max(1.0, length.max())) ** LONG
-        offset = int(offsets[int(worth.argmax())])
-    k = int((s.total[_row(s, offset)] + choice).argmax())
-    if i is None and j is None:
-        i, end = _sounding(pa, pb, offset)
-        if end - i > wanted:
-            i = _best_window(pa, pb, offset, i, end, int(np.ceil(wanted)), int(SHIFTS[k]))
-        j = i - offset
-        return i, j, end - i, k
-    if i is None:
-        i = offset + (j or 0)
-    j = i - offset
-    return i, j, min(n - i, m - j), k
-
-
-def _row(s: Scores, offset: int) -> int:
-    return int(np.clip(offset - s.offsets[0], 0, len(s.offsets) - 1))
-
-
-def _nearest(p: Pulses, start: float) -> int:
-    return int(np.abs(p.times[:-1] - start).argmin())
-
-
-def _same_place(pa: Pulses, pb: Pulses, start1: float, start2: float) -> tuple[int, int]:
-    """The pulses nearest to both starts that stand at the same place in their bars."""
-    best = (np.inf, 0, 0)
-    i0, j0 = _nearest(pa, start1), _nearest(pb, start2)
-    for i in range(max(0, i0 - pa.per_bar), min(len(pa.active), i0 + pa.per_bar + 1)):
-        for j in range(max(0, j0 - pb.per_bar), min(len(pb.active), j0 + pb.per_bar + 1)):
-            place = (i - pa.downbeats[0]) - (j - pb.downbeats[0])
-            if place % np.gcd(pa.per_bar, pb.per_bar):
-                continue
-            miss = (pa.times[i] - start1) ** 2 + (pb.times[j] - start2) ** 2
-            best = min(best, (float(miss), i, j))
-    return best[1], best[2]
-
-
-def _sounding(pa: Pulses, pb: Pulses, offset: int) -> tuple[int, int]:
-    """The pulses of song 1 between which both songs sound, from a downbeat on."""
-    begin, end = max(0, offset), min(len(pa.active), len(pb.active) + offset)
-    both = (pa.active[begin:end] * pb.active[begin - offset : end - offset]).nonzero()[0]
-    if len(both) == 0:
-        return begin, end
-    first, last = begin + int(both[0]), begin + int(both[-1]) + 1
-    down = pa.downbeats[(pa.downbeats >= begin) & (pa.downbeats <= first)]
-    later = pa.downbeats[(pa.downbeats > first) & (pa.downbeats < last)]
-    if len(down):
-        return int(down[-1]), last
-    return (int(later[0]) if len(later) else first), last
-
-
-def _best_window(
-    pa: Pulses, pb: Pulses, offset: int, begin: int, end: int, count: int, shift: int
-) -> int:
-    """The downbeat from which `count` pulses sound best together."""
-    turn = np.exp(-2j * np.pi * np.arange(1, 7) * shift / 12)
-    va = pa.vectors[begin:end] * turn
-    vb = pb.vectors[begin - offset : end - offset]
-    product = (va * np.conj(vb)).sum(axis=1).real
-    cosine = product / (np.linalg.norm(va, axis=1) * np.linalg.norm(vb, axis=1) + 1e-9)
-    both = pa.active[begin:end] * pb.active[begin - offset : end - offset]
-    total = np.concatenate([[0.0], np.cumsum((1 + cosine) * both)])
-    starts = pa.downbeats[(pa.downbeats >= begin) & (pa.downbeats + count <= end)]
-    if len(starts) == 0:
-        return begin
-    return int(starts[(total[starts - begin + count] - total[starts - begin]).argmax()])
-
-
-def _maps(
-    a: Analysis, b: Analysis, pa: Pulses, pb: Pulses, *, i: int, j: int, count: int
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Time maps on which the pulses of both songs coincide."""
-    count = min(count, len(pa.times) - 1 - i, len(pb.times) - 1 - j)
-    ta, tb = pa.times[i : i + count + 1], pb.times[j : j + count + 1]
-    output = np.concatenate([[0.0], np.cumsum(np.sqrt(np.diff(ta) * np.diff(tb)))])
-    if a.steady and b.steady:
-        ends = [0, count]
-        return (ta[ends], output[ends]), (tb[ends], output[ends].copy())
-    return (ta, output), (tb, output.copy())
-
-
-def _straight(
-    a: Analysis,
-    b: Analysis,
-    *,
-    start1: float | None,
-    start2: float | None,
-    duration: float | None,
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Time maps without stretching, from the first downbeats where both songs have them."""
-    both = a.tempo_bpm is not None and b.tempo_bpm is not None
-
-    def begin(song: Analysis, start: float | None) -> float:
-        if start is not None:
-            return float(start)
-        downbeats = song.downbeats[song.downbeats < song.seconds - SHORTEST]
-        return float(downbeats[0]) if both and len(downbeats) else 0.0
-
-    t1, t2 = begin(a, start1), begin(b, start2)
-    seconds = min(a.seconds - t1, b.seconds - t2)
-    line = np.array([0.0, seconds])
-    return (t1 + line, line), (t2 + line, line.copy())
-
-
-def _cut(
-    time_map: tuple[np.ndarray, np.ndarray], duration: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-    source, output = time_map
-    if duration is None or output[-1] <= duration:
-        return time_map
-    inside = output < duration - 1e-9
-    end = float(np.interp(duration, output, source))
-    return np.append(source[inside], end), np.append(output[inside], duration)

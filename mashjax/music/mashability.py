@@ -53,6 +53,10 @@ class Scores:
         flat = PARTS["rhythm"] * self.rhythm + PARTS["spectrum"] * self.spectrum
         return PARTS["harmony"] * self.harmony + flat[:, None]
 
+    def row(self, offset: int) -> int:
+        """Where an offset is found in the arrays."""
+        return int(np.clip(offset - self.offsets[0], 0, len(self.offsets) - 1))
+
 
 def pulses(a: Analysis, *, divide: int = 1) -> Pulses:
     """`a` on its beats, each divided in `divide` (1, 2 or 4) pulses."""
