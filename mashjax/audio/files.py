@@ -39,10 +39,11 @@ class Clip:
         return self.y.shape[-1] / self.sr
 
 
-def read(path: str | os.PathLike) -> Clip:
+def read(path: str | os.PathLike, *, stem: bool = False) -> Clip:
     """The whole file (wav, flac, ogg, mp3, and what else libsndfile knows).
 
     A file that ends early gives what decodes, if that is at least 5 s, and a note.
+    stem: the file is one of several that make a song, so it may be silent or short.
 
     Raises:
       UserError: no such file, not audio, empty, silent, shorter than 2 s, NaN or Inf samples.
@@ -63,11 +64,11 @@ def read(path: str | os.PathLike) -> Clip:
             raise UserError(f"{path}: {note}, at least {MIN_TRUNCATED_SECONDS:g} s are needed")
     if y.shape[1] == 0:
         raise UserError(f"{path}: holds no samples")
-    if seconds < MIN_SECONDS:
+    if seconds < MIN_SECONDS and not stem:
         raise UserError(f"{path}: lasts {seconds:.2f} s, at least {MIN_SECONDS:g} s are needed")
     if not np.isfinite(y).all():
         raise UserError(f"{path}: holds NaN or infinite samples; export it again")
-    if np.abs(y).max() < 1e-5:
+    if np.abs(y).max() < 1e-5 and not stem:
         raise UserError(f"{path}: is silent")
     if not 8000 <= sr <= 192000:
         raise UserError(f"{path}: has a sample rate of {sr} Hz; convert it to 8000-192000 Hz")

@@ -92,7 +92,7 @@ def _stems(folder: pathlib.Path) -> list[pathlib.Path]:
 def _sum(paths: tuple[pathlib.Path, ...], sr: int) -> np.ndarray:
     total = np.zeros(0, np.float32)
     for path in paths:
-        clip = files.read(path)
+        clip = files.read(path, stem=True)
         y = resample(to_mono(clip.y)[None], sr_in=clip.sr, sr_out=sr)[0]
         n = max(len(total), len(y))
         total = np.pad(total, (0, n - len(total))) + np.pad(y, (0, n - len(y)))

@@ -101,6 +101,11 @@ def test_bad_input_is_named(tmp_path, kind, says):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("kind", ["silent", "short"])
+def test_a_stem_may_be_silent_or_short(tmp_path, kind):
+    assert files.read(bad_file(tmp_path, kind), stem=True).sr == 22050
+
+
 @pytest.mark.parametrize("ending", ["mp3", "flac", "ogg", "wav"])
 def test_a_truncated_file_gives_what_decodes_and_says_so(tmp_path, ending, capfd):
     path = tmp_path / f"song.{ending}"
