@@ -14,9 +14,9 @@ def get_config() -> TrainConfig:
         optim=Optim(learning_rate=3e-3, rate_factors={"phase": 0.5}),
         batch_size=8,
         frames=130,
-        steps=5000,
+        steps=2200,
         checkpoint_every=100,
-        eval_every=250,
+        eval_every=200,
         eval_examples=48,
         log_every=20,
     )

@@ -1,7 +1,9 @@
 """Train a network, or go on with a run that was interrupted.
 
 python -m mashjax.train --config=configs/mashup.py --data=STORE --workdir=RUN
-    [--config.optim.learning_rate=3e-4 ...]
+    [--init_from=RUN] [--config.optim.learning_rate=3e-4 ...]
+
+--init_from starts a new run from another one's parameters, to fine-tune them on another store.
 """
 
 import dataclasses
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
 
     logging.getLogger("mashjax").setLevel(logging.INFO)
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax says sixty lines per checkpoint
-    outcome = train(values.config, data=data, workdir=workdir)
+    outcome = train(values.config, data=data, workdir=workdir, init_from=values.init_from)
     print(f"{'stopped at' if outcome.stopped else 'done:'} step {outcome.step}")
 
 
@@ -69,6 +71,7 @@ def _define_flags() -> None:
         "config", TrainConfig(), "What to train: a file of configs/.", parse_fn=read_config
     )
     flags.DEFINE_string("data", None, "The store that mashjax.preprocess wrote.")
+    flags.DEFINE_string("init_from", None, "The workdir of a run to start from.")
     flags.DEFINE_string("workdir", None, "Where checkpoints and metrics go.")
 
 

@@ -43,15 +43,17 @@ class TrainConfig:
 
 # What a resumed run may change: how long it goes on, how fast it learns, how often it reports.
 # Everything else would make the checkpoint's numbers mean something else.
-RESUMABLE = {
-    "steps",
-    "optim.learning_rate",
-    "checkpoint_every",
-    "keep",
-    "eval_every",
-    "eval_examples",
-    "log_every",
-}
+RESUMABLE = frozenset(
+    {
+        "steps",
+        "optim.learning_rate",
+        "checkpoint_every",
+        "keep",
+        "eval_every",
+        "eval_examples",
+        "log_every",
+    }
+)
 
 
 def check_resumable(saved: dict[str, Any], now: TrainConfig, *, where: str) -> None:
@@ -59,12 +61,24 @@ def check_resumable(saved: dict[str, Any], now: TrainConfig, *, where: str) -> N
 
     saved: the checkpoint's config as a dict. Raises UserError naming both values.
     """
-    before, after = _flat(saved), _flat(as_dict(now))
+    check_same(saved, as_dict(now), where=where, but=RESUMABLE)
+
+
+def check_same(
+    saved: dict[str, Any],
+    now: dict[str, Any],
+    *,
+    where: str,
+    of: str = "",
+    but: frozenset[str] = frozenset(),
+) -> None:
+    """Compare settings, all `but` some. Raises UserError naming both values of one that differs."""
+    before, after = _flat(saved, of), _flat(now, of)
     for name in sorted(before.keys() | after.keys()):
-        if name not in RESUMABLE and before.get(name) != after.get(name):
+        if name not in but and before.get(name) != after.get(name):
             raise UserError(
                 f"{where}: was trained with {name}={before.get(name)}, and the config now says "
-                f"{name}={after.get(name)}; use another --workdir or the same setting"
+                f"{name}={after.get(name)}; use another folder or the same setting"
             )
 
 

@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import mashjax
 from mashjax.data.batches import batches
 from mashjax.data.store import Store, open_store
 from mashjax.errors import UserError
+from mashjax.nn.weights import unflatten
 from mashjax.tasks import TASKS
 from mashjax.training import mesh as meshes
-from mashjax.training.checkpoints import Checkpoints, Saved, restored
-from mashjax.training.config import TrainConfig, as_dict, check_resumable
+from mashjax.training.checkpoints import Checkpoints, Saved, newest, restored
+from mashjax.training.config import TrainConfig, as_dict, check_resumable, check_same
 from mashjax.training.metrics import MetricsFile
 from mashjax.training.step import TrainState, init_state, make_step
 
@@ -36,8 +38,17 @@ class Outcome:
     stopped: bool
 
 
-def train(cfg: TrainConfig, *, data: str | os.PathLike, workdir: str | os.PathLike) -> Outcome:
+def train(
+    cfg: TrainConfig,
+    *,
+    data: str | os.PathLike,
+    workdir: str | os.PathLike,
+    init_from: str | os.PathLike | None = None,
+) -> Outcome:
     """Train until `cfg.steps`, or go on with the run that `workdir` holds.
+
+    init_from: the workdir of another run, whose averaged parameters and statistics a new run
+    starts from; its optimiser and its step are not taken over.
 
     SIGTERM ends the step, saves and returns. Raises UserError if the store or the workdir's
     checkpoint does not fit the config, FloatingPointError when the loss is not a number.
@@ -50,21 +61,26 @@ def train(cfg: TrainConfig, *, data: str | os.PathLike, workdir: str | os.PathLi
     workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=cfg.keep)
 
-    # Where the numbers come from, in this order: 1. the workdir's own newest sound checkpoint,
-    # 2. the seed.
+    # Where the numbers come from: 1. the workdir's own newest sound checkpoint, 2. the run named by
+    # init_from, 3. the seed.
     state = init_state(cfg, mesh)
     saved = next(checkpoints.sound(), None)
-    if saved is None:
-        statistics = task.statistics(cfg.model, map(batch, range(cfg.statistics_batches)))
-    else:
+    if saved is not None:
         state, statistics = resume(cfg, saved, state, store=store, where=str(workdir))
         LOG.info("resuming from step %d of %s", saved.step, checkpoints.directory)
+    elif init_from is not None:
+        source = newest(pathlib.Path(init_from) / "checkpoints")
+        state, statistics = take_over(cfg, source, state, where=str(init_from))
+        LOG.info("starting from step %d of %s", source.step, init_from)
+    else:
+        statistics = task.statistics(cfg.model, map(batch, range(cfg.statistics_batches)))
     state, statistics = jax.device_put((state, statistics), meshes.replicated(mesh))
 
     metadata = {
         "task": cfg.task,
         "config": as_dict(cfg),
         "store": store.manifest_hash,
+        "init_from": None if init_from is None else str(init_from),
         "mashjax_version": mashjax.__version__,
     }
     save = lambda state: checkpoints.save(  # noqa: E731
@@ -115,14 +131,26 @@ def resume(
         )
     if saved.step > cfg.steps:
         raise UserError(f"{where}: is at step {saved.step}, beyond steps={cfg.steps}")
-    statistics = {
-        path.removeprefix("statistics/"): array
-        for path, array in saved.arrays.items()
-        if path.startswith("statistics/")
-    }
+    statistics = unflatten(saved.arrays)["statistics"]
     wanted = {**state._asdict(), "statistics": statistics}
     tree = restored(wanted, saved.arrays, where=where)
     return TrainState(**{name: tree[name] for name in TrainState._fields}), statistics
+
+
+def take_over(
+    cfg: TrainConfig, source: Saved, state: TrainState, *, where: str
+) -> tuple[TrainState, Any]:
+    """A fresh state with another run's averaged parameters, and that run's statistics.
+
+    The model must be the same: the parameters mean something only with its features.
+    """
+    if source.metadata["task"] != cfg.task:
+        raise UserError(f"{where}: is of task={source.metadata['task']}, not of task={cfg.task}")
+    check_same(source.metadata["config"]["model"], as_dict(cfg)["model"], where=where, of="model.")
+    tree = unflatten(source.arrays)
+    # Two copies, since the step gives the memory of both away.
+    params, ema = (jax.tree.map(jnp.array, tree["ema"]) for _ in range(2))
+    return state._replace(params=params, ema=ema), tree["statistics"]
 
 
 def check_store(cfg: TrainConfig, store: Store) -> None:

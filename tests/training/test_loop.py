@@ -25,20 +25,21 @@ TRAIN = """
 import runpy, sys
 from mashjax.training.loop import train
 cfg = runpy.run_path("configs/tiny.py")["get_config"]()
+cfg.checkpoint_every = int(sys.argv[3])
 outcome = train(cfg, data=sys.argv[1], workdir=sys.argv[2])
 print(outcome.step, outcome.stopped)
 """
 
 
-def start(store, workdir):
-    command = [sys.executable, "-c", TRAIN, str(store), str(workdir)]
+def start(store, workdir, *, checkpoint_every=20):
+    command = [sys.executable, "-c", TRAIN, str(store), str(workdir), str(checkpoint_every)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
-def wait_for_checkpoint(workdir, step, seconds=180):
+def wait_for(path, seconds=180):
     until = time.monotonic() + seconds
-    while not (workdir / "checkpoints" / str(step) / "commit_success.txt").exists():
-        assert time.monotonic() < until, f"step {step} was not saved"
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} did not come"
         time.sleep(0.01)
 
 
@@ -70,7 +71,7 @@ def test_an_uninterrupted_run(finished):
 def test_killed_and_resumed_is_bit_identical(finished, store, tmp_path):
     """kill -9 between two checkpoints: the run finishes with the same hash of everything."""
     process = start(store, tmp_path)
-    wait_for_checkpoint(tmp_path, 40)
+    wait_for(tmp_path / "checkpoints" / "40" / "commit_success.txt")
     process.kill()
     process.wait()
     process.stdout.close()
@@ -91,14 +92,15 @@ def test_another_seed_is_another_run(finished, store, tiny, tmp_path):
 
 
 def test_sigterm_saves_and_ends_well(store, tmp_path):
-    process = start(store, tmp_path)
-    wait_for_checkpoint(tmp_path, 20)
+    process = start(store, tmp_path, checkpoint_every=1000)
+    wait_for(tmp_path / "metrics.jsonl")
     process.send_signal(signal.SIGTERM)
     step, stopped = process.communicate(timeout=60)[0].split()
     assert process.returncode == 0
     assert stopped == "True"
-    assert int(step) % 20, "it should be a step that would not have been saved otherwise"
-    assert newest(tmp_path / "checkpoints").step == int(step)
+    # The only step there is: without the signal, none would have been saved before the last.
+    assert Checkpoints(tmp_path / "checkpoints").steps() == [int(step)]
+    assert newest(tmp_path / "checkpoints").step < 150
 
 
 def test_a_damaged_newest_step_is_passed_over(finished, store, tiny, tmp_path):
@@ -132,6 +134,28 @@ def test_what_a_resumed_run_refuses(finished, store, other_store, tiny):
     tiny.steps, tiny.model.sample_rate = 150, 22050
     refused("holds audio at 8000 Hz, and the config says model.sample_rate=22050")
     assert hash_of(finished) == before
+
+
+def test_a_run_that_starts_from_another(finished, other_store, tiny, tmp_path):
+    """It begins where the other one was, learns on another store, and refuses another model."""
+    saved = newest(finished / "checkpoints")
+    fresh = init_state(tiny, data_mesh(tiny.batch_size))
+    state, statistics = loop.take_over(tiny, saved, fresh, where="here")
+    assert int(state.step) == 0
+    bias = saved.arrays["ema/magnitude/head/bias"]
+    for tree in (state.params, state.ema):
+        assert np.array_equal(tree["magnitude"]["head"]["bias"], bias)
+    assert np.array_equal(statistics["mean"], saved.arrays["statistics/mean"])
+
+    train(tiny, data=other_store, workdir=tmp_path / "tuned", init_from=finished)
+    assert lines_of(tmp_path / "tuned")[0]["loss"] < 0.9 * lines_of(finished)[0]["loss"]
+    tuned = newest(tmp_path / "tuned" / "checkpoints")
+    assert tuned.metadata["init_from"] == str(finished)
+    assert np.array_equal(tuned.arrays["statistics/mean"], saved.arrays["statistics/mean"])
+
+    tiny.model.magnitude.hidden = 17
+    with pytest.raises(UserError, match=r"model.magnitude.hidden=16.*=17"):
+        train(tiny, data=other_store, workdir=tmp_path / "new", init_from=finished)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(store, tiny, tmp_path, monkeypatch):
