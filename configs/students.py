@@ -29,7 +29,6 @@ def get_config() -> TrainConfig:
             phase=network,
             phase_weight=1.0,
             block_frames=2584,
-            margin_frames=258,
         ),
         optim=Optim(learning_rate=1e-3),
         batch_size=2,

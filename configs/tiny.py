@@ -25,7 +25,6 @@ def get_config() -> TrainConfig:
                 embedding=16, hidden=8, attention=8, window=8, head=16, bidirectional=False
             ),
             block_frames=96,
-            margin_frames=24,
         ),
         optim=Optim(learning_rate=5e-3, rate_factors={"phase": 0.5}, warmup=5),
         batch_size=4,

@@ -78,6 +78,9 @@ def read_checkpoint(directory: str | os.PathLike | None = None) -> Weights:
 def main(arguments: Sequence[str]) -> None:
     if len(arguments) != 2 or arguments[0] not in COMMANDS:
         raise UserError(f"say one of {', '.join(COMMANDS)}, and the folder of a run")
+    from mashjax.training.checkpoints import quiet_orbax
+
+    quiet_orbax()
     COMMANDS[arguments[0]](arguments[1])
 
 

@@ -51,6 +51,9 @@ def evaluate(
 def main(arguments: Sequence[str]) -> None:
     if arguments:
         raise UserError(f"what is {arguments[0]!r}? Everything here is a --flag=value")
+    from mashjax.training.checkpoints import quiet_orbax
+
+    quiet_orbax()
     data = flags.FLAGS.data
     if data is None:
         raise UserError("--data is missing: say a store that mashjax.preprocess wrote")

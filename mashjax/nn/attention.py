@@ -12,21 +12,30 @@ class WindowedAttention(nnx.Module):
         self.window = window
         self.query_key_value = nnx.Linear(features, 3 * width, use_bias=False, rngs=rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """x: [batch, frames, features]. Returns [batch, frames, width]."""
+    def __call__(self, x: jax.Array, *, exists: jax.Array | None = None) -> jax.Array:
+        """x: [batch, frames, features]; exists: as in `windowed_attention`.
+
+        Returns [batch, frames, width].
+        """
         query, key, value = jnp.split(self.query_key_value(x), 3, axis=-1)
-        return windowed_attention(query, key, value, window=self.window)
+        return windowed_attention(query, key, value, window=self.window, exists=exists)
 
 
 def windowed_attention(
-    query: jax.Array, key: jax.Array, value: jax.Array, *, window: int
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    *,
+    window: int,
+    exists: jax.Array | None = None,
 ) -> jax.Array:
     """Scaled dot-product attention in which frame t sees frames t - window ... t + window.
 
     The frames are cut into chunks of `window`; a chunk of queries meets the keys of its own and
     both neighbouring chunks, so scores are [chunks, window, 3 * window], never frames squared.
 
-    query, key, value: [batch, frames, width]. Returns [batch, frames, width].
+    query, key, value: [batch, frames, width]; exists: bool [frames], False for padding that
+    nobody may attend to. Returns [batch, frames, width].
     """
     batch, frames, width = query.shape
     chunks = -(-frames // window)
@@ -44,9 +53,10 @@ def windowed_attention(
     query_frame = at + jnp.arange(window)
     key_frame = at + jnp.arange(-window, 2 * window)
     near = jnp.abs(query_frame[:, :, None] - key_frame[:, None, :]) <= window
-    exists = (key_frame >= 0) & (key_frame < frames)
+    real = jnp.ones(frames, bool) if exists is None else exists
+    real = jnp.pad(real, (window, (chunks + 1) * window - frames))
     # Padded queries would see nothing at all, and softmax of nothing is NaN: they see themselves.
-    seen = near & (exists[:, None, :] | (query_frame[:, :, None] >= frames))
+    seen = near & (real[key_frame + window][:, None, :] | ~real[query_frame + window][:, :, None])
     weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
     mixed = jnp.einsum("bcqk,bckw->bcqw", weights, with_neighbours(value))
     return mixed.reshape(batch, chunks * window, width)[:, :frames]

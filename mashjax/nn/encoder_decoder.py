@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mashjax.nn.attention import WindowedAttention
-from mashjax.nn.lstm import BiLstm
+from mashjax.nn.lstm import BiLstm, State
 
 
 class EncoderDecoder(nnx.Module):
@@ -56,22 +56,33 @@ class EncoderDecoder(nnx.Module):
         )
 
     def __call__(self, song1: jax.Array, song2: jax.Array) -> jax.Array:
-        """song1, song2: features [batch, frames, features]. Returns [batch, frames, outputs]."""
+        """song1, song2: features [batch, frames, features]. Returns [batch, frames, outputs].
+
+        `mashjax.nn.blockwise` runs the same parts in the same order over blocks of a long song.
+        """
         batch = song1.shape[0]
-        both = jnp.concatenate([song1, song2])
-        if self.embed is not None:
-            both = jax.nn.relu(self.embed(both))
-        encoded, states = self.encoder(both)
-        encoded = jnp.concatenate([encoded[:batch], encoded[batch:]], axis=-1)
-        bridged = jnp.concatenate([encoded, self.attention(encoded)], axis=-1)
-        bridged = jax.nn.relu(self.bridge(bridged))
-        first = [
-            (
-                jnp.tanh(self.first_h(jnp.concatenate([h[:batch], h[batch:]], axis=-1))),
-                self.first_c(jnp.concatenate([c[:batch], c[batch:]], axis=-1)),
-            )
-            for h, c in states
-        ]
-        decoded, _ = self.decoder(bridged, states=first)
+        encoded, states = self.encoder(self.embedded(jnp.concatenate([song1, song2])))
+        bridged = self.bridged(jnp.concatenate([encoded[:batch], encoded[batch:]], axis=-1))
+        decoded, _ = self.decoder(bridged, states=[self.first_state(state) for state in states])
+        return self.said(decoded, bridged, song1, song2)
+
+    def embedded(self, songs: jax.Array) -> jax.Array:
+        """[batch, frames, features] -> what the encoder sees."""
+        return songs if self.embed is None else jax.nn.relu(self.embed(songs))
+
+    def bridged(self, encoded: jax.Array, *, exists: jax.Array | None = None) -> jax.Array:
+        """Both songs' encodings side by side -> what the decoder sees, with attention."""
+        attended = self.attention(encoded, exists=exists)
+        return jax.nn.relu(self.bridge(jnp.concatenate([encoded, attended], axis=-1)))
+
+    def first_state(self, last: State) -> State:
+        """The encoder's last state, song 1 then song 2 on the batch axis -> the decoder's first."""
+        h, c = (jnp.concatenate(jnp.split(part, 2), axis=-1) for part in last)
+        return jnp.tanh(self.first_h(h)), self.first_c(c)
+
+    def said(
+        self, decoded: jax.Array, bridged: jax.Array, song1: jax.Array, song2: jax.Array
+    ) -> jax.Array:
+        """The head: [batch, frames, outputs]."""
         seen = jnp.concatenate([decoded, bridged, song1, song2], axis=-1)
         return self.head(jax.nn.relu(self.hidden(seen)))

@@ -30,18 +30,27 @@ class Lstm(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(4 * hidden).at[hidden : 2 * hidden].set(1.0))
 
     def __call__(
-        self, x: jax.Array, *, state: State | None = None, reverse: bool = False
+        self,
+        x: jax.Array,
+        *,
+        state: State | None = None,
+        reverse: bool = False,
+        exists: jax.Array | None = None,
     ) -> tuple[jax.Array, State]:
         """Run over time, from the last frame to the first if `reverse`.
 
-        x: [batch, frames, features]; state: the first h and c (zeros if None).
+        x: [batch, frames, features]; state: the first h and c (zeros if None); exists: bool
+        [frames], False where a frame is padding that must leave the state as it is (inference).
         Returns every h [batch, frames, hidden] and the last h and c.
         """
         projected = jnp.swapaxes(x @ self.kernel[...] + self.bias[...], 0, 1)
         if state is None:
             zeros = jnp.zeros((x.shape[0], self.hidden), projected.dtype)
             state = (zeros, zeros)
-        outputs, h, c = recurrence(projected, self.recurrent[...], *state, reverse)
+        if exists is None:
+            outputs, h, c = recurrence(projected, self.recurrent[...], *state, reverse)
+        else:
+            outputs, h, c = _padded(projected, exists, self.recurrent[...], *state, reverse)
         return jnp.swapaxes(outputs, 0, 1), (h, c)
 
 
@@ -66,6 +75,13 @@ class BiLstm(nnx.Module):
         back, last_back = self.backward(x, state=states[1] if states else None, reverse=True)
         return jnp.concatenate([ahead, back], axis=-1), [last_ahead, last_back]
 
+    def direction(self, reverse: bool) -> Lstm:
+        """The LSTM that runs forwards or, if `reverse`, the one that runs backwards."""
+        if not reverse:
+            return self.forward
+        assert self.backward is not None, "this layer runs forwards only"
+        return self.backward
+
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def recurrence(
@@ -83,6 +99,26 @@ def recurrence(
         return (h, c), h
 
     (h, c), outputs = jax.lax.scan(step, (h, c), projected, reverse=reverse)
+    return outputs, h, c
+
+
+def _padded(
+    projected: jax.Array,
+    exists: jax.Array,
+    recurrent: jax.Array,
+    h: jax.Array,
+    c: jax.Array,
+    reverse: bool,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`recurrence` over frames of which only some exist."""
+
+    def step(carry: State, frame: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
+        z, exists = frame
+        h, c, _ = _cell(carry, z, recurrent)
+        h, c = jnp.where(exists, h, carry[0]), jnp.where(exists, c, carry[1])
+        return (h, c), h
+
+    (h, c), outputs = jax.lax.scan(step, (h, c), (projected, exists), reverse=reverse)
     return outputs, h, c
 
 

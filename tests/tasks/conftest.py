@@ -22,7 +22,6 @@ def cfg():
         magnitude=Network(embedding=12, hidden=8, attention=4, window=8, head=16),
         phase=Network(embedding=8, hidden=6, attention=4, window=8, head=16),
         block_frames=160,
-        margin_frames=48,
     )
 
 

@@ -31,7 +31,6 @@ class Config:
     compressed_weight: float = 0.3  # of the compressed-magnitude loss beside the complex one
     gain_db: float = 3.0  # augmentation: each source's level is drawn from +- this
     block_frames: int = 512  # inference runs in blocks of this many frames
-    margin_frames: int = 96  # of which this many are not used at either end; at least 8
 
     @property
     def stft(self) -> StftSettings:

@@ -8,17 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from mashjax.errors import UserError
+from mashjax.nn.blockwise import Blockwise
 from mashjax.nn.weights import Weights, flatten, read_weights
 from mashjax.tasks.mashup.config import Config, config_from_dict
 from mashjax.tasks.mashup.examples import transform
-from mashjax.tasks.mashup.model import apply, init_model
+from mashjax.tasks.mashup.model import HEADS, Networks, init_model
 
 SHIPPED = pathlib.Path(__file__).parents[2] / "pretrained" / "mashup"
-FADE_FRAMES = 16  # from one block to the next
-BLOCKS_PER_CALL = 4  # blocks side by side fill the cores that one recurrence leaves idle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,16 +32,31 @@ class ModelState:
     metadata: dict[str, Any]
 
     @functools.cached_property
-    def run(self) -> Callable:
-        """Blocks of both songs' samples -> the head's result; compiled once."""
+    def features(self) -> Callable:
+        """A block of both songs' samples -> features of both networks; compiled once."""
+        cfg, edge = self.cfg, _edge_frames(self.cfg)
+
+        def features(statistics, songs, exists):
+            spectra = transform(cfg, songs)[:, edge:-edge, : cfg.bands.bins]
+            spectra = jnp.where(exists[:, None], spectra, 0)
+            # One frame more than the block, before it: phases are compared with their predecessors.
+            seen = HEADS[cfg.head].features(cfg, statistics, spectra[:1], spectra[1:])
+            return [jnp.concatenate(songs)[:, 1:] for songs in seen]
+
+        return jax.jit(features)
+
+    @functools.cached_property
+    def networks(self) -> tuple[Blockwise, Blockwise]:
+        """Magnitude and phase network, ready to run in blocks."""
+        shapes = nnx.eval_shape(lambda: Networks(self.cfg, rngs=nnx.Rngs(0)))
+        block = self.cfg.block_frames
+        return Blockwise(shapes.magnitude, block=block), Blockwise(shapes.phase, block=block)
+
+    @functools.cached_property
+    def result(self) -> Callable:
+        """What both networks say of a block -> the head's result; compiled once."""
         cfg = self.cfg
-
-        def run(params, statistics, songs):
-            edge = _edge_frames(cfg)
-            spectra = transform(cfg, songs)[..., edge:-edge, : cfg.bands.bins]
-            return apply(cfg, params, statistics, *spectra)
-
-        return jax.jit(run)
+        return jax.jit(lambda statistics, *said: HEADS[cfg.head].result(cfg, statistics, *said))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,63 +147,54 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
 def in_blocks(state: ModelState, y1: np.ndarray, y2: np.ndarray) -> list[np.ndarray]:
     """Every array of the head's result for two whole songs, each [frames, ...].
 
-    Blocks overlap by twice `margin_frames`; in the middle of the overlap one is cross-faded into
-    the next. Songs begin and end as in one piece.
+    Everything that JAX runs has the shape of one block; the result is that of one piece.
     """
     cfg = state.cfg
     if y1.shape != y2.shape or y1.ndim != 1:
         raise ValueError(f"two songs of one length are needed, got {y1.shape} and {y2.shape}")
     frames = cfg.stft.frames(len(y1))
-    starts = block_starts(cfg, frames)
+    starts = range(0, frames, cfg.block_frames)
     songs = np.stack([_unit_level(y1), _unit_level(y2)])
-    merged: list[np.ndarray] = []
-    total = np.zeros((frames, 1), np.float32)
-    for first in range(0, len(starts), BLOCKS_PER_CALL):
-        some = starts[first : first + BLOCKS_PER_CALL]
-        padded = some + [frames] * (BLOCKS_PER_CALL - len(some))  # beyond the end: silence
-        blocks = np.stack([_cut(cfg, songs, start) for start in padded], axis=1)
-        results = jax.device_get(state.run(state.params, state.statistics, blocks))
-        merged = merged or [np.zeros((frames, r.shape[-1]), np.float32) for r in results]
-        for row, start in enumerate(some):
-            stop = min(start + cfg.block_frames, frames)
-            weight = _fade(cfg, start, stop, frames)[:, None]
-            total[start:stop] += weight
-            for whole, result in zip(merged, results, strict=True):
-                whole[start:stop] += weight * result[row, : stop - start]
-    return [whole / total for whole in merged]
+    seen = [jax.device_get(_features(state, songs, start)) for start in starts]
+    said = []
+    for number, (name, network) in enumerate(
+        zip(("magnitude", "phase"), state.networks, strict=True)
+    ):
+        features = np.concatenate([block[number] for block in seen], axis=1)[:, :frames]
+        said.append(network(state.params[name], features))
+    blocks = [_result(state, said, start) for start in starts]
+    return [np.concatenate(parts)[:frames] for parts in zip(*blocks, strict=True)]
 
 
-def block_starts(cfg: Config, frames: int) -> list[int]:
-    """The first frame of each block; the last block ends with the song if the song is longer."""
-    step = cfg.block_frames - 2 * cfg.margin_frames
-    last = max(0, frames - cfg.block_frames)
-    return [*range(0, last, step), last]
+def _features(state: ModelState, songs: np.ndarray, start: int) -> list[jax.Array]:
+    """Features of the block that begins at frame `start`, of each network [2, block, features]."""
+    cfg = state.cfg
+    before = start - 1
+    cut = _cut(cfg, songs, before, cfg.block_frames + 1)
+    exists = np.arange(before, before + cfg.block_frames + 1) >= 0
+    return state.features(state.statistics, cut, exists)
 
 
-def _cut(cfg: Config, songs: np.ndarray, start: int) -> np.ndarray:
-    """The samples under one block's frames and their windows, [2, samples], zeros outside."""
+def _result(state: ModelState, said: list[np.ndarray], start: int) -> list[np.ndarray]:
+    block = state.cfg.block_frames
+    parts = [x[start : start + block] for x in said]
+    padded = [np.pad(x, ((0, block - len(x)), (0, 0)))[None] for x in parts]
+    return [array[0] for array in jax.device_get(state.result(state.statistics, *padded))]
+
+
+def _cut(cfg: Config, songs: np.ndarray, first: int, frames: int) -> np.ndarray:
+    """The samples under some frames and their windows, [2, samples], zeros outside."""
     edge = _edge_frames(cfg)
-    begin = (start - edge) * cfg.hop_length
-    length = (cfg.block_frames - 1 + 2 * edge) * cfg.hop_length
+    begin = (first - edge) * cfg.hop_length
+    length = (frames - 1 + 2 * edge) * cfg.hop_length
     inside = songs[:, max(0, begin) : max(0, begin + length)]
-    before = max(0, -begin)
+    before = min(length, max(0, -begin))
     return np.pad(inside, ((0, 0), (before, length - before - inside.shape[1])))
 
 
 def _edge_frames(cfg: Config) -> int:
     """Frames at either end of a piece whose windows reach over its end."""
     return -(-(cfg.n_fft // 2) // cfg.hop_length)
-
-
-def _fade(cfg: Config, start: int, stop: int, frames: int) -> np.ndarray:
-    """A block's weight per frame: a short ramp from 0 to 1 in the middle of either overlap."""
-    at = np.arange(start, stop, dtype=np.float32)
-    weight = np.ones(stop - start, np.float32)
-    if start > 0:
-        weight = np.clip((at - start - cfg.margin_frames) / FADE_FRAMES + 0.5, 0, 1)
-    if stop < frames:
-        weight *= np.clip((stop - at - cfg.margin_frames) / FADE_FRAMES + 0.5, 0, 1)
-    return weight
 
 
 def _unit_level(y: np.ndarray) -> np.ndarray:
