@@ -3,8 +3,8 @@
     python -m mashjax.train --config=configs/students.py --data=STORE --workdir=RUN
 
 22.05 kHz mono, one minute (2,584 frames), n_fft 2048, hop 512, an embedding of 512, unidirectional,
-one network for magnitude and one for raw phase; 35 million parameters. STORE must hold examples of
-60 s: `preprocess --seconds=60`. It is kept to measure what the masks of configs/mashup.py gain.
+one network for magnitude and one for raw phase; 20.5 million parameters. STORE must hold examples
+of 60 s: `preprocess --seconds=60`. It is kept to measure what the masks of configs/mashup.py gain.
 """
 
 from mashjax.tasks import mashup

@@ -89,7 +89,8 @@ def train(
     metrics = MetricsFile(workdir / "metrics.jsonl", resume_step=int(state.step))
     train_step = make_step(cfg, mesh)
     report = Report(cfg, metrics, first=int(state.step))
-    with _stop_requested() as stop_requested:
+    with _stop_requested() as stop_requested, contextlib.ExitStack() as at_the_end:
+        at_the_end.callback(checkpoints.wait)  # a save under way is finished, whatever happens
         for step in range(int(state.step), cfg.steps):
             started = time.perf_counter()
             sources = meshes.put_batch(mesh, batch(step))
@@ -112,10 +113,8 @@ def train(
                 report.previous()  # never save what is not a number
                 save(state)
                 if stop_requested():
-                    checkpoints.wait()
-                    LOG.info("asked to stop: saved step %d", done)
+                    LOG.info("asked to stop: saving step %d", done)
                     return Outcome(done, stopped=done < cfg.steps)
-    checkpoints.wait()
     return Outcome(cfg.steps, stopped=False)
 
 

@@ -1,6 +1,7 @@
 """Training runs: they learn, they stop and go on bit by bit, and they refuse what does not fit."""
 
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -31,9 +32,11 @@ print(outcome.step, outcome.stopped)
 """
 
 
-def start(store, workdir, *, checkpoint_every=20):
+def start(store, workdir, *, checkpoint_every=20, devices=1):
     command = [sys.executable, "-c", TRAIN, str(store), str(workdir), str(checkpoint_every)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    env = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env)
 
 
 def wait_for(path, seconds=180):
@@ -82,6 +85,20 @@ def test_killed_and_resumed_is_bit_identical(finished, store, tmp_path):
     assert hash_of(tmp_path) == hash_of(finished)
     steps = [line["step"] for line in lines_of(tmp_path) if "loss" in line]
     assert steps == list(range(5, 151, 5))
+
+
+@pytest.mark.slow
+def test_two_devices_learn_what_one_learns(finished, store, tmp_path):
+    """Half a batch each: the same losses, up to the order in which floats are summed."""
+    process = start(store, tmp_path, devices=2)
+    assert process.communicate()[0] == "150 False\n"
+    losses = [
+        {line["step"]: line["loss"] for line in lines_of(workdir) if "loss" in line}
+        for workdir in (finished, tmp_path)
+    ]
+    for step in (5, 10, 20):
+        assert losses[1][step] == pytest.approx(losses[0][step], rel=1e-5)
+    assert losses[1][150] == pytest.approx(losses[0][150], rel=1e-2)
 
 
 def test_another_seed_is_another_run(finished, store, tiny, tmp_path):
