@@ -1,6 +1,9 @@
-"""The network that ships.
+"""The network that ships: 1.0 M parameters, 4 MB.
 
+python -m mashjax.preprocess --layout=midi --input=POP909 --soundfont=FluidR3_GM.sf2 --output=STORE
 python -m mashjax.train --config=configs/mashup.py --data=STORE --workdir=RUN
+python -m mashjax.evaluate --checkpoint=RUN --data=STORE
+python -m mashjax.checkpoint export RUN --output=mashjax/pretrained/mashup
 """
 
 from mashjax.tasks import mashup

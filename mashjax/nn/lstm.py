@@ -1,9 +1,9 @@
 """An LSTM layer whose gradient is written by hand, because the automatic one is slow.
 
 The input's projection is one matmul before the scan, and the backward scan keeps only what is
-recurrent in it: dh and dc. The weights' gradient is one matmul after it. For one layer 1025 -> 512
-at batch 8 and 256 frames on two cores that is 155 ms forward and backward, where autodiff of the
-same scan takes 261 ms.
+recurrent in it: dh and dc. The weights' gradient is one matmul after it. One layer 1025 -> 512,
+forward and backward at batch 8 and 256 frames on two cores, takes 0.6 to 0.7 of the time that
+autodiff of the same scan takes.
 """
 
 import functools
