@@ -13,17 +13,13 @@ import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from absl import flags
 
 from mashjax import cli
 from mashjax.errors import UserError
-from mashjax.nn.weights import Weights, read_weights, unflatten, write_weights
-from mashjax.tasks.mashup.predict import SHIPPED, ModelState, from_weights
-
-if TYPE_CHECKING:
-    from mashjax.training.checkpoints import Saved
+from mashjax.nn.weights import Weights, write_weights
+from mashjax.training.loading import read_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,30 +53,9 @@ def export(directory: str | os.PathLike, output: str | os.PathLike) -> Weights:
     return weights
 
 
-def load(directory: str | os.PathLike | None = None) -> ModelState:
-    """A mashup model from a run or an export; None: the one that ships. Raises UserError."""
-    name = str(SHIPPED if directory is None else directory)
-    return from_weights(read_checkpoint(directory), name=name)
-
-
-def read_checkpoint(directory: str | os.PathLike | None = None) -> Weights:
-    """The weights in an export, or of a run's newest sound step; None: what ships."""
-    path = pathlib.Path(SHIPPED if directory is None else directory)
-    if not path.exists():
-        raise UserError(f"{path}: no such checkpoint")
-    if (path / "checkpoints").is_dir():
-        from mashjax.training.checkpoints import newest  # Orbax takes a second: only for runs
-
-        return _weights(newest(path / "checkpoints"))
-    return read_weights(path)
-
-
 def main(arguments: Sequence[str]) -> None:
     if len(arguments) != 2 or arguments[0] not in COMMANDS:
         raise UserError(f"say one of {', '.join(COMMANDS)}, and the folder of a run")
-    from mashjax.training.checkpoints import quiet_orbax
-
-    quiet_orbax()
     COMMANDS[arguments[0]](arguments[1])
 
 
@@ -116,12 +91,6 @@ def _checkpoints_of(directory: str | os.PathLike) -> pathlib.Path:
     if not folder.is_dir():
         raise UserError(f"{directory}: not the folder of a run (it has no checkpoints/)")
     return folder
-
-
-def _weights(saved: "Saved") -> Weights:
-    tree = unflatten(saved.arrays)
-    # The average over the last steps scores better than the last step's own parameters.
-    return Weights(tree["ema"], tree["statistics"], saved.metadata)
 
 
 def _define_flags() -> None:

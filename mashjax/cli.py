@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from mashjax.errors import UserError
 
@@ -19,6 +19,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     Everything else is a fault of the program and ends with its traceback.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    logging.set_verbosity(logging.WARNING)  # JAX and Orbax tell a lot that is not the user's
     use_compile_cache()
 
     def guarded(argv: Sequence[str]) -> None:

@@ -32,12 +32,13 @@ def evaluate(
 
     Raises UserError if the checkpoint or the store cannot be used, or do not fit each other.
     """
-    from mashjax.checkpoint import read_checkpoint
     from mashjax.data.store import open_store
+    from mashjax.tasks.mashup import SHIPPED
     from mashjax.training import loop
     from mashjax.training.config import from_dict
+    from mashjax.training.loading import read_checkpoint
 
-    weights = read_checkpoint(checkpoint)
+    weights = read_checkpoint(SHIPPED if checkpoint is None else checkpoint)
     cfg = from_dict(weights.metadata["config"])
     store = open_store(pathlib.Path(data))
     loop.check_store(cfg, store)
@@ -51,9 +52,6 @@ def evaluate(
 def main(arguments: Sequence[str]) -> None:
     if arguments:
         raise UserError(f"what is {arguments[0]!r}? Everything here is a --flag=value")
-    from mashjax.training.checkpoints import quiet_orbax
-
-    quiet_orbax()
     data = flags.FLAGS.data
     if data is None:
         raise UserError("--data is missing: say a store that mashjax.preprocess wrote")

@@ -46,11 +46,9 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError("--data is missing: say a store that mashjax.preprocess wrote")
     if workdir is None:
         raise UserError("--workdir is missing: say where checkpoints shall go")
-    from mashjax.training.checkpoints import quiet_orbax
     from mashjax.training.loop import train  # Orbax and the rest: only once the flags are right
 
     logging.getLogger("mashjax").setLevel(logging.INFO)
-    quiet_orbax()
     outcome = train(values.config, data=data, workdir=workdir, init_from=values.init_from)
     print(f"{'stopped at' if outcome.stopped else 'done:'} step {outcome.step}")
 

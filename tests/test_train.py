@@ -14,8 +14,10 @@ from mashjax import checkpoint, evaluate, train
 from mashjax.data.store import Settings
 from mashjax.data.writing import StoreWriter
 from mashjax.errors import UserError
+from mashjax.mixing.model import load_model
 from mashjax.tasks import mashup
 from mashjax.training.config import TrainConfig, as_dict, from_dict
+from mashjax.training.loading import read_checkpoint
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -72,7 +74,7 @@ def run(folder, store):
 
 
 def test_overrides_reach_the_run(run):
-    metadata = checkpoint.read_checkpoint(run).metadata
+    metadata = read_checkpoint(run).metadata
     assert metadata["config"]["optim"]["learning_rate"] == 2e-3
     assert metadata["config"]["steps"] == metadata["step"] == 8
     assert len(metadata["store"]) == 64
@@ -110,8 +112,8 @@ def test_an_export_says_what_the_run_says(run, tmp_path):
         "weights.npz",
     ]
     y = np.random.default_rng(0).normal(size=(2, 9000)).astype(np.float32)
-    ours = mashup.predict(mashup.load(tmp_path / "export"), *y)
-    theirs = mashup.predict(checkpoint.load(run), *y)
+    ours = mashup.predict(load_model(tmp_path / "export"), *y)
+    theirs = mashup.predict(load_model(run), *y)
     np.testing.assert_array_equal(ours.mask1, theirs.mask1)
     np.testing.assert_array_equal(ours.rotation2, theirs.rotation2)
 
@@ -161,8 +163,8 @@ def test_mistakes_with_checkpoints(run, tmp_path):
         (lambda: checkpoint.main(["list"]), "say one of list, verify, export"),
         (lambda: checkpoint.main(["show", str(run)]), "say one of list, verify, export"),
         (lambda: checkpoint.main(["list", str(tmp_path)]), "not the folder of a run"),
-        (lambda: checkpoint.load(tmp_path / "none"), "no such checkpoint"),
-        (lambda: checkpoint.load(tmp_path), "not a checkpoint"),
+        (lambda: load_model(tmp_path / "none"), "no such checkpoint"),
+        (lambda: load_model(tmp_path), "not a checkpoint"),
     ):
         with pytest.raises(UserError, match=said):
             call()

@@ -31,9 +31,9 @@ def warp(
     Returns:
       float32 [channels, round(sr * (output_times[-1] - output_times[0]))].
 
-    A knot's source sample lands on its output time within 1 ms (at ratios of 0.7-1.4) where one ratio serves
-    the whole map, within `MAX_DEVIATION_SECONDS` more where several are joined. Pitch is
-    exact: the shift is a resampling (soxr), undone in time by the stretcher (Signalsmith
+    A knot's source sample lands on its output time within 1 ms where one ratio of 0.7 to 1.4
+    serves the whole map, within `MAX_DEVIATION_SECONDS` more where several are joined. Pitch
+    is exact: the shift is a resampling (soxr), undone in time by the stretcher (Signalsmith
     Stretch), whose own transposition is up to 17 cents off on a steady tone.
     """
     source = np.asarray(source_times, np.float64)

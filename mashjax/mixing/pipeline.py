@@ -181,15 +181,16 @@ def _masked(
     songs: np.ndarray, sr: int, lead: int, checkpoint: str | os.PathLike | None
 ) -> tuple[np.ndarray, int, int]:
     """The parts that the network lets through, and its hop and window in samples at `sr`."""
+    from mashjax.mixing.model import load_model
     from mashjax.mixing.render import render
-    from mashjax.tasks import mashup
+    from mashjax.tasks.mashup import predict
 
-    model = mashup.load(checkpoint)
+    model = load_model(checkpoint)
     stft = model.cfg.stft
     # The network's first song is the lead, its second the backing.
     order = [lead - 1, 2 - lead]
     mono = [resample(to_mono(songs[k]), sr_in=sr, sr_out=stft.sample_rate) for k in order]
-    masks = mashup.predict(model, *mono)
+    masks = predict(model, *mono)
     parts = render(songs[order], sr=sr, masks=masks, stft_settings=stft)
     hop = round(stft.hop_length * sr / stft.sample_rate)
     return parts[order], hop, hop * stft.n_fft // stft.hop_length

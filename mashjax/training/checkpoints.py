@@ -138,11 +138,6 @@ class Checkpoints:
         return self._open
 
 
-def quiet_orbax() -> None:
-    """For commands: Orbax says sixty lines per checkpoint, and what matters it raises."""
-    logging.getLogger("absl").setLevel(logging.ERROR)
-
-
 def newest(directory: str | os.PathLike) -> Saved:
     """The newest sound step of a run. Raises UserError if there is none."""
     for saved in Checkpoints(directory).sound():

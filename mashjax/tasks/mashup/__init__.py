@@ -10,16 +10,17 @@ from mashjax.tasks.mashup.evaluate import evaluate
 from mashjax.tasks.mashup.examples import example_samples, statistics
 from mashjax.tasks.mashup.model import init_model, loss_fn
 from mashjax.tasks.mashup.predict import (
+    SHIPPED,
     Direct,
     Masks,
     ModelState,
     from_weights,
-    load,
     predict,
     predict_direct,
 )
 
 __all__ = [
+    "SHIPPED",
     "Config",
     "Direct",
     "Masks",
@@ -29,7 +30,6 @@ __all__ = [
     "example_samples",
     "from_weights",
     "init_model",
-    "load",
     "loss_fn",
     "predict",
     "predict_direct",

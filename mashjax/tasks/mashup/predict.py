@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from flax import nnx
 
 from mashjax.errors import UserError
 from mashjax.nn.blockwise import Blockwise
-from mashjax.nn.weights import Weights, flatten, read_weights
+from mashjax.nn.weights import Weights, flatten
 from mashjax.tasks.mashup.config import Config, config_from_dict
 from mashjax.tasks.mashup.examples import transform
 from mashjax.tasks.mashup.model import HEADS, Networks, init_model
@@ -114,18 +113,11 @@ def predict_direct(state: ModelState, y1: np.ndarray, y2: np.ndarray) -> Direct:
     return Direct(magnitude, phase, *_axes(state.cfg, len(phase)))
 
 
-def load(directory: str | os.PathLike | None = None) -> ModelState:
-    """A model from an exported checkpoint; None: the one shipped in the package.
-
-    Raises UserError if the folder is not a checkpoint, is of another task, is damaged, or holds
-    arrays that do not fit its settings.
-    """
-    directory = SHIPPED if directory is None else directory
-    return from_weights(read_weights(directory), name=str(directory))
-
-
 def from_weights(weights: Weights, *, name: str) -> ModelState:
-    """A model from weights in memory; name: what to call them in an error. Raises as `load`."""
+    """A model from weights in memory; name: what to call them in an error.
+
+    Raises UserError if they are of another task, or do not fit their own settings.
+    """
     task = weights.metadata.get("task")
     if task != "mashup":
         raise UserError(f"{name}: a checkpoint of the task {task!r}, not of 'mashup'")
