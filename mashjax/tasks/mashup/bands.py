@@ -19,7 +19,8 @@ class Bands:
         self.linear = min(linear_bins, stft.bins)
         self.count = self.linear + log_bands
         top_bin = min(last, round(top_hz * stft.n_fft / stft.sample_rate))
-        if log_bands and top_bin < self.linear + log_bands:
+        log_centres = np.geomspace(self.linear, top_bin, log_bands) if log_bands else np.zeros(0)
+        if log_bands and (top_bin <= self.linear or np.diff(log_centres).min(initial=1) < 1):
             raise ValueError(
                 f"log_bands={log_bands} do not fit between bin {self.linear} and top_hz={top_hz:g} "
                 f"(bin {top_bin}): a band would be narrower than a bin"
