@@ -25,7 +25,6 @@ class Bands:
                 f"log_bands={log_bands} do not fit between bin {self.linear} and top_hz={top_hz:g} "
                 f"(bin {top_bin}): a band would be narrower than a bin"
             )
-        log_centres = np.geomspace(self.linear, top_bin, log_bands)
         self.centres = np.concatenate([np.arange(self.linear), log_centres])
         self.bins = top_bin + 1 if log_bands else self.linear
         self.frequencies = self.centres * stft.sample_rate / stft.n_fft
