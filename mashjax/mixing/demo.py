@@ -25,33 +25,45 @@ def demo_song(number: int) -> np.ndarray:
 
     Returns float32 [2, samples] at 44.1 kHz, about 30 s.
     """
+    return demo_parts(number).sum(axis=0)
+
+
+def demo_parts(number: int) -> np.ndarray:
+    """Lead (the voice; song 2 has none) and backing of `demo_song`, float32 [2, 2, samples]."""
     rng = np.random.default_rng(number)
-    if number == 1:
-        beat, roots = 60 / 104, _MINOR
-        y = np.zeros((2, round((48 * beat + 2) * SR)), np.float32)
-        melody = [69, 72, 76, 74, 72, 69, 67, 72, 76, 79, 76, 74, 71, 74, 72, 69]
-        for bar in range(12):
-            _chord(y, bar * 4 * beat, 4 * beat, roots[bar % 4], _piano, 0.05, [0, 1, 2, 3])
-            for k in range(4):
-                if bar >= 2 and not (bar % 4 == 3 and k == 3):
-                    pitch = melody[(bar % 4) * 4 + k]
-                    _add(y, (bar * 4 + k) * beat, _voice(pitch, beat * 0.95, rng), 0.0)
-            _add(y, bar * 4 * beat, _kick(), 0.0, 0.35)
-    else:
-        beat, roots = 60 / 110, _MAJOR
-        y = np.zeros((2, round((52 * beat + 2) * SR)), np.float32)
-        for bar in range(13):
-            root = roots[bar % 4]
-            _chord(y, bar * 4 * beat, 4 * beat, root + 12, _saw, 0.03, [0, 1.5, 3])
-            for k in range(4):
-                at = (bar * 4 + k) * beat
-                _add(y, at, _kick(), 0.0, 0.6)
-                _add(y, at, _bass(root - 12, beat * 0.9), 0.0, 0.25)
-                if k % 2:
-                    _add(y, at, _noise(rng, 0.12, 0.2), 0.1)
-                for half in (0, 0.5):
-                    _add(y, at + half * beat, _noise(rng, 0.02, 0.06), -0.3)
-    return y / np.abs(y).max() * np.float32(0.8)
+    parts = _song1(rng) if number == 1 else _song2(rng)
+    return parts / np.abs(parts.sum(axis=0)).max() * np.float32(0.8)
+
+
+def _song1(rng: np.random.Generator) -> np.ndarray:
+    beat = 60 / 104
+    lead, backing = parts = np.zeros((2, 2, round((48 * beat + 2) * SR)), np.float32)
+    melody = [69, 72, 76, 74, 72, 69, 67, 72, 76, 79, 76, 74, 71, 74, 72, 69]
+    for bar in range(12):
+        _chord(backing, bar * 4 * beat, 4 * beat, _MINOR[bar % 4], _piano, 0.12, [0, 1, 2, 3])
+        for k in range(4):
+            if bar >= 2 and not (bar % 4 == 3 and k == 3):
+                pitch = melody[(bar % 4) * 4 + k]
+                _add(lead, (bar * 4 + k) * beat, _voice(pitch, beat * 0.95, rng), 0.0)
+        _add(backing, bar * 4 * beat, _kick(), 0.0, 0.35)
+    return parts
+
+
+def _song2(rng: np.random.Generator) -> np.ndarray:
+    beat = 60 / 110
+    _, backing = parts = np.zeros((2, 2, round((52 * beat + 2) * SR)), np.float32)
+    for bar in range(13):
+        root = _MAJOR[bar % 4]
+        _chord(backing, bar * 4 * beat, 4 * beat, root + 12, _saw, 0.03, [0, 1.5, 3])
+        for k in range(4):
+            at = (bar * 4 + k) * beat
+            _add(backing, at, _kick(), 0.0, 0.6)
+            _add(backing, at, _bass(root - 12, beat * 0.9), 0.0, 0.25)
+            if k % 2:
+                _add(backing, at, _noise(rng, 0.12, 0.2), 0.1)
+            for half in (0, 0.5):
+                _add(backing, at + half * beat, _noise(rng, 0.02, 0.06), -0.3)
+    return parts
 
 
 def _add(y: np.ndarray, at: float, tone: np.ndarray, pan: float, gain: float = 1.0) -> None:
