@@ -192,7 +192,7 @@ def _encode(path: pathlib.Path, y: np.ndarray, sr: int, output: dict[str, Any]) 
         if peak <= CEILING_DBTP:
             break
         ceiling -= peak - CEILING_DBTP + 0.05
-        y = limit(y, sr=sr, ceiling=ceiling)
+        y, _ = limit(y, sr=sr, ceiling=ceiling)
         files.encode(path, y, sr=sr)
     output["true_peak_dbtp"] = round(peak, 2)
     output["lufs"] = round(measure_loudness(decoded, sr=sr), 2)

@@ -1,5 +1,7 @@
 """Loudness (ITU-R BS.1770-4), true peak, and the master that meets both."""
 
+import dataclasses
+
 import numpy as np
 
 from mashjax.audio.resample import resample
@@ -22,8 +24,7 @@ def loudness(y: np.ndarray, *, sr: int) -> float:
 
 def true_peak(y: np.ndarray, *, sr: int) -> float:
     """Highest absolute value of `y` [channels, samples], 4 times oversampled, in dBTP."""
-    peak = max((float(part.max()) for _, part in _peaks(y, sr)), default=0.0)
-    return 20 * np.log10(max(peak, 1e-10))
+    return _db(max((float(part.max()) for _, part in _peaks(y, sr)), default=0.0))
 
 
 def match(y: np.ndarray, *, sr: int, lufs: float) -> tuple[np.ndarray, float]:
@@ -35,51 +36,68 @@ def match(y: np.ndarray, *, sr: int, lufs: float) -> tuple[np.ndarray, float]:
     return y * np.float32(gain), gain
 
 
+@dataclasses.dataclass(frozen=True)
+class Master:
+    """Mastered samples [channels, samples], their loudness in LUFS and true peak in dBTP."""
+
+    y: np.ndarray
+    lufs: float
+    true_peak: float
+
+
 def master(
     y: np.ndarray, *, sr: int, lufs: float = TARGET_LUFS, ceiling: float = CEILING_DBTP
-) -> np.ndarray:
-    """`y` [channels, samples] at `lufs`, its true peak at most `ceiling` dBTP.
+) -> Master:
+    """Bring `y` [channels, samples] to `lufs`, its true peak to at most `ceiling` dBTP.
 
     Limiting takes loudness away, so gain and limiter are repeated until the loudness is
     within 0.1 LU; material too spiky for both ends up softer, never above the ceiling.
     """
     measured = loudness(y, sr=sr)
     if not np.isfinite(measured):
-        return y
+        return Master(y, measured, true_peak(y, sr=sr))
     gain_db = lufs - measured
     for _ in range(6):
-        result = limit(y * np.float32(10 ** (gain_db / 20)), sr=sr, ceiling=ceiling)
-        missing = lufs - loudness(result, sr=sr)
-        if abs(missing) < 0.1:
+        result, peak = limit(y * np.float32(10 ** (gain_db / 20)), sr=sr, ceiling=ceiling)
+        measured = loudness(result, sr=sr)
+        if abs(lufs - measured) < 0.1:
             break
-        gain_db += missing
-    return result
+        gain_db += lufs - measured
+    return Master(result, measured, peak)
 
 
-def limit(y: np.ndarray, *, sr: int, ceiling: float = CEILING_DBTP) -> np.ndarray:
+def limit(y: np.ndarray, *, sr: int, ceiling: float = CEILING_DBTP) -> tuple[np.ndarray, float]:
     """Look-ahead limiter: one gain for all channels, true peak at most `ceiling` dBTP.
 
     The gain is the moving average of the moving minimum of ceiling / peak, both over the
     same window: it is down before the peak arrives, and never steps.
+
+    Returns the samples and their true peak in dBTP.
     """
     from scipy import ndimage
 
     limit_at = 10 ** (ceiling / 20)
     needed = np.ones(y.shape[1], np.float32)
+    highest = 0.0
     for start, peaks in _peaks(y, sr):
-        np.minimum(
-            1.0, limit_at / np.maximum(peaks, limit_at), out=needed[start : start + len(peaks)]
-        )
-    if needed.min() >= 1:
-        return y
+        highest = max(highest, float(peaks.max()))
+        needed[start : start + len(peaks)] = limit_at / np.maximum(peaks, limit_at)
+    if highest <= limit_at:
+        return y, _db(highest)
     window = 2 * round(_LOOKAHEAD_SECONDS * sr) + 1
     held = ndimage.minimum_filter1d(needed, window, mode="nearest")
     gain = ndimage.uniform_filter1d(held.astype(np.float64), window, mode="nearest")
     limited = y * gain.astype(np.float32)
-    excess = true_peak(limited, sr=sr) - ceiling
-    if excess > 0:  # the moving gain itself shifts peaks between samples, by hundredths of a dB
-        limited *= np.float32(10 ** (-(excess + 1e-3) / 20))
-    return limited
+    peak = true_peak(limited, sr=sr)
+    if peak > ceiling:  # the moving gain itself shifts peaks between samples, by hundredths of a dB
+        excess = peak - ceiling + 1e-3
+        limited *= np.float32(10 ** (-excess / 20))
+        peak -= excess
+    return limited, peak
+
+
+def _db(amplitude: float) -> float:
+    return 20 * float(np.log10(max(amplitude, 1e-10)))
 
 
 def _peaks(y: np.ndarray, sr: int):

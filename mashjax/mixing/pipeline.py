@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mashjax.audio.files import MIN_SECONDS, Clip
-from mashjax.audio.loudness import TARGET_LUFS, loudness, master, match, true_peak
+from mashjax.audio.loudness import TARGET_LUFS, master, match
 from mashjax.audio.resample import resample, to_channels, to_mono
 from mashjax.audio.stretch import warp
 from mashjax.errors import UserError
@@ -104,7 +104,8 @@ def make_mashup(
         times, share = song2_share(parts, sr=sr, hop=hop, window=window)
     with clock("write"):
         progress("mastering")
-        y = master(parts.sum(axis=0), sr=sr, lufs=options.loudness)
+        mastered = master(parts.sum(axis=0), sr=sr, lufs=options.loudness)
+        y = mastered.y
     report = {
         "songs": [
             _describe(name, clip, analysis)
@@ -125,8 +126,8 @@ def make_mashup(
             "sample_rate": sr,
             "channels": y.shape[0],
             "seconds": round(y.shape[1] / sr, 3),
-            "lufs": round(loudness(y, sr=sr), 2),
-            "true_peak_dbtp": round(true_peak(y, sr=sr), 2),
+            "lufs": round(mastered.lufs, 2),
+            "true_peak_dbtp": round(mastered.true_peak, 2),
         },
         "timing_seconds": clock.seconds,
     }

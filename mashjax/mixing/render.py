@@ -42,6 +42,12 @@ def render(y: np.ndarray, *, sr: int, masks: Masks, stft_settings: StftSettings)
     samples = y.shape[-1]
     block, margin = _BLOCK_HOPS * hop, n_fft
     result = np.empty_like(y)
+
+    def finish(start: int, part: jax.Array) -> None:
+        length = min(block, samples - start)
+        result[..., start : start + length] = np.asarray(part)[..., margin : margin + length]
+
+    under_way: tuple[int, jax.Array] | None = None
     for start in range(0, samples, block):
         first, last = start - margin, start + block + margin
         piece = np.pad(y[..., max(first, 0) : last], [(0, 0), (0, 0), (max(-first, 0), 0)])
@@ -55,8 +61,12 @@ def render(y: np.ndarray, *, sr: int, masks: Masks, stft_settings: StftSettings)
             n_fft=n_fft,
             hop_length=hop,
         )
-        length = min(block, samples - start)
-        result[..., start : start + length] = part[..., margin : margin + length]
+        # The block before is copied while this one is computed.
+        if under_way is not None:
+            finish(*under_way)
+        under_way = start, part
+    if under_way is not None:
+        finish(*under_way)
     return result
 
 

@@ -41,7 +41,7 @@ def measure(songs: list[pathlib.Path], cache: pathlib.Path) -> tuple[float, floa
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "r.json"
         command = [sys.executable, "-m", "mashjax.mix", *map(str, songs)]
-        command += [f"--out={folder}/m.wav", f"--report={report}", f"--plot={folder}/m.png"]
+        command += [f"--out={folder}/m.wav", f"--report={report}"]
         began = time.monotonic()
         process = subprocess.Popen(
             command, env={**os.environ, "XDG_CACHE_HOME": str(cache)}, stdout=subprocess.DEVNULL
