@@ -133,7 +133,12 @@ def _change(x: np.ndarray, frame: np.ndarray, span: float) -> np.ndarray:
 
 
 def _first_sound(o: Onsets) -> float | None:
-    """Seconds at which the music enters, or None where it runs from the first sample."""
-    level = o.energy.sum(axis=0)
+    """Seconds at which the music enters, or None where it runs from the first sample.
+
+    What sounds all the time, such as hum or a test tone, is no music: each band's quiet tenth
+    is taken off.
+    """
+    floor = np.quantile(o.energy[:, ::4], 0.1, axis=1, keepdims=True)
+    level = np.maximum(0.0, o.energy - floor).sum(axis=0)
     i = int(np.argmax(level > 0.25 * np.quantile(level, 0.9)))
     return None if i < 4 else (i + 2) / o.rate
