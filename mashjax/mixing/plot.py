@@ -72,7 +72,7 @@ def _draw_share(axis, report: dict) -> None:
     axis.set_yticks([0, 0.5, 1], ["song 1", "half", "song 2"])
     axis.set_title("Share of the energy", loc="left", fontsize=10)
     axis.set_xlabel("seconds")
-    axis.legend(loc="upper right", fontsize=8, ncols=2)
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=8, ncols=2, frameon=False)
     axis.grid(axis="y", alpha=0.3)
 
 
