@@ -1,5 +1,6 @@
 """What every command shares: flags, exit codes, and the compile cache."""
 
+import logging
 import os
 import pathlib
 import signal
@@ -7,7 +8,8 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags, logging
+import absl.logging
+from absl import app, flags
 
 from mashjax.errors import UserError
 
@@ -19,10 +21,13 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     Everything else is a fault of the program and ends with its traceback.
     """
     signal.signal(signal.SIGTERM, _terminate)
-    logging.set_verbosity(logging.WARNING)  # JAX and Orbax tell a lot that is not the user's
     use_compile_cache()
 
     def guarded(argv: Sequence[str]) -> None:
+        # JAX and Orbax tell a lot that is not the user's; what matters, they raise. Absl sets
+        # its own levels when flags are parsed, so this comes after.
+        absl.logging.set_verbosity(absl.logging.WARNING)
+        logging.getLogger("absl").setLevel(logging.ERROR)
         try:
             main(argv[1:])
         except UserError as error:

@@ -8,6 +8,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,6 +21,7 @@ MIN_TRUNCATED_SECONDS = 5.0
 _BLOCK = 1 << 16  # frames read or written at a time: long single writes overflow libvorbis' stack
 _SUBTYPE = {".wav": "PCM_24", ".flac": "PCM_24", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
 _LOSSY = (".ogg", ".mp3")
+_STDERR = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +197,8 @@ def _decode(path: pathlib.Path) -> tuple[np.ndarray, int, int, bool]:
         raise UserError(f"{path}: is an empty file")
     blocks: list[np.ndarray] = []
     cut = False
-    with _quiet_decoder():
+    quiet = _quiet_decoder() if path.suffix.lower() == ".mp3" else contextlib.nullcontext()
+    with quiet:
         try:
             file = soundfile.SoundFile(path)
         except soundfile.LibsndfileError as error:
@@ -232,17 +235,22 @@ def _ends_early(log: str) -> bool:
 
 @contextlib.contextmanager
 def _quiet_decoder() -> Iterator[None]:
-    """Keep the mp3 decoder's own warnings off stderr: `read` says it in a sentence."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(devnull, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(devnull)
+    """Keep the mp3 decoder's own warnings off stderr: `read` says it in a sentence.
+
+    One at a time: of two threads that exchange the process's stderr, the second would save,
+    and put back, what the first one put there.
+    """
+    with _STDERR:
+        sys.stderr.flush()
+        saved = os.dup(2)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(devnull, 2)
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(devnull)
 
 
 def _format(ending: str) -> str:

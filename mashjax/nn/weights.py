@@ -33,11 +33,9 @@ def write_weights(directory: str | os.PathLike, weights: Weights) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     leaves = flatten({"params": weights.params, "statistics": weights.statistics})
     leaves = {name: np.asarray(leaf) for name, leaf in leaves.items()}
-    metadata = {
-        "format": FORMAT,
-        **weights.metadata,
-        "sha256": {name: sha256(leaf) for name, leaf in leaves.items()},
-    }
+    metadata = {"format": FORMAT, **weights.metadata}
+    metadata["sha256"] = {name: sha256(leaf) for name, leaf in leaves.items()}
+    metadata["settings_sha256"] = _settings_sha256(weights.metadata)
     (directory / "metadata.json").unlink(missing_ok=True)
     _replace(directory / "weights.npz", lambda file: np.savez(file, **leaves))
     text = json.dumps(metadata, indent=1, sort_keys=True) + "\n"
@@ -54,7 +52,7 @@ def read_weights(directory: str | os.PathLike) -> Weights:
         raise UserError(f"{directory}: not a checkpoint (it has no metadata.json)")
     try:
         metadata = json.loads((directory / "metadata.json").read_text())
-        hashes = metadata.pop("sha256")
+        hashes, settings_hash = metadata.pop("sha256"), metadata.pop("settings_sha256")
         if metadata.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         with open(directory / "weights.npz", "rb") as file:
@@ -67,8 +65,14 @@ def read_weights(directory: str | os.PathLike) -> Weights:
     ]
     if wrong:
         raise UserError(f"{directory}: damaged checkpoint: {wrong[0]} is not what was saved")
+    if _settings_sha256(metadata) != settings_hash:
+        raise UserError(f"{directory}: damaged checkpoint: its settings are not what was saved")
     tree = unflatten(leaves)
     return Weights(tree["params"], tree["statistics"], metadata)
+
+
+def _settings_sha256(metadata: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(leaf: np.ndarray) -> str:

@@ -86,6 +86,9 @@ def train(
     save = lambda state: checkpoints.save(  # noqa: E731
         int(state.step), {**state._asdict(), "statistics": statistics}, metadata
     )
+    validates = store.count("valid") > 0
+    if not validates:
+        LOG.info("%s has too few songs to hold some back: nothing is scored meanwhile", store.path)
     metrics = MetricsFile(workdir / "metrics.jsonl", resume_step=int(state.step))
     train_step = make_step(cfg, mesh)
     report = Report(cfg, metrics, first=int(state.step))
@@ -102,7 +105,7 @@ def train(
             report.previous()
             report.later(step + 1, results, waited)
             done = step + 1
-            if done % cfg.eval_every == 0 or done == cfg.steps:
+            if validates and (done % cfg.eval_every == 0 or done == cfg.steps):
                 report.previous()
                 scores = evaluate(
                     cfg, state.ema, statistics, store, split="valid", examples=cfg.eval_examples

@@ -1,3 +1,4 @@
+import concurrent.futures
 import os
 import resource
 
@@ -158,3 +159,12 @@ def test_an_interrupt_leaves_nothing(tmp_path):
         beside.write_text("half")
         raise KeyboardInterrupt
     assert os.listdir(tmp_path) == []
+
+
+def test_two_decoders_at_once_give_stderr_back(tmp_path, capfd):
+    path = tmp_path / "song.mp3"
+    files.write(path, tone(22050, 1), sr=22050)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(files.read, [path] * 40))
+    os.write(2, b"still here")
+    assert capfd.readouterr().err == "still here"

@@ -65,6 +65,13 @@ def test_missing_and_truncated_files(folder, name):
         read_weights(folder)
 
 
+def test_changed_settings_are_noticed(folder):
+    path = folder / "metadata.json"
+    path.write_text(path.read_text().replace('"step": 7', '"step": 8'))
+    with pytest.raises(UserError, match="its settings are not what was saved"):
+        read_weights(folder)
+
+
 def test_metadata_that_is_something_else(folder):
     for text in ("[]", "{}", "7", json.dumps({"format": "other", "sha256": {}})):
         (folder / "metadata.json").write_text(text)

@@ -34,7 +34,9 @@ def compile_cache(tmp_path_factory):
         del os.environ[name.upper()]
 
 
-def write_store(path: pathlib.Path, *, seed: int = 0, count: int = 8) -> pathlib.Path:
+def write_store(
+    path: pathlib.Path, *, seed: int = 0, count: int = 8, held_out: int = 4
+) -> pathlib.Path:
     """Pulsing tones as leads, decaying noise as backings."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(RATE * SECONDS)) / RATE
@@ -47,7 +49,7 @@ def write_store(path: pathlib.Path, *, seed: int = 0, count: int = 8) -> pathlib
         return 0.1 * rng.normal(size=len(t)) * np.exp(-8 * (t * rng.uniform(2, 4) % 1))
 
     with StoreWriter(path, settings=Settings(sample_rate=RATE, seconds=SECONDS)) as writer:
-        for split, number in (("train", count), ("valid", 4), ("test", 3)):
+        for split, number in (("train", count), ("valid", held_out), ("test", held_out)):
             for _ in range(number):
                 writer.add(split, np.clip([lead(), backing(), lead(), backing()], -1, 1))
         writer.finish()
@@ -90,3 +92,9 @@ def finished(tmp_path_factory, store):
     outcome = train(load_config("tiny"), data=store, workdir=workdir)
     assert (outcome.step, outcome.stopped) == (150, False)
     return workdir
+
+
+@pytest.fixture(scope="session")
+def small_store(tmp_path_factory):
+    """Of so few songs that none is held back."""
+    return write_store(tmp_path_factory.mktemp("stores") / "small", held_out=0)

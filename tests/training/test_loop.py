@@ -1,5 +1,6 @@
 """Training runs: they learn, they stop and go on bit by bit, and they refuse what does not fit."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -118,6 +119,13 @@ def test_sigterm_saves_and_ends_well(store, tmp_path):
     # The only step there is: without the signal, none would have been saved before the last.
     assert Checkpoints(tmp_path / "checkpoints").steps() == [int(step)]
     assert newest(tmp_path / "checkpoints").step < 150
+
+
+def test_a_store_that_holds_nothing_back_trains_without_scores(small_store, tiny, tmp_path):
+    cfg = dataclasses.replace(tiny, steps=2)
+    assert train(cfg, data=small_store, workdir=tmp_path / "run").step == 2
+    assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [2]
+    assert "valid" not in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
 def test_a_damaged_newest_step_is_passed_over(finished, store, tiny, tmp_path):
