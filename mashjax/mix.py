@@ -95,6 +95,11 @@ def mix(
     }
     folder = None if stems is None else pathlib.Path(stems)
     _check_paths(inputs, outputs, folder)
+
+    def accept(sr: int, channels: int) -> None:
+        if outputs["--out"] is not None:
+            files.check_output(outputs["--out"], sr=sr, channels=channels)
+
     mashup = make_mashup(
         lambda k: files.read(inputs[k]),
         names=(os.fspath(song1), os.fspath(song2)),
@@ -109,6 +114,7 @@ def mix(
             limits=Limits(max_stretch, max_shift),
             loudness=loudness,
         ),
+        accept=accept,
         progress=progress,
     )
     progress("writing")
@@ -150,7 +156,6 @@ def _write(
     out, plot, report = outputs["--out"], outputs["--plot"], outputs["--report"]
     with contextlib.ExitStack() as stack:
         if out is not None:
-            files.check_output(out, sr=sr, channels=y.shape[0])
             beside = stack.enter_context(files.replacing(out))
             y = _encode(beside, y, sr, mashup.report["output"])
             mashup.report["output"]["path"] = os.fspath(out)

@@ -189,6 +189,17 @@ def test_what_cannot_be_done_is_refused(songs, tmp_path, monkeypatch, options, s
     assert says in refused(tmp_path, *songs, **options)
 
 
+def test_a_format_that_cannot_hold_the_result_is_refused_before_the_work(songs, tmp_path):
+    high = tmp_path / "high.wav"
+    files.write(high, resample(files.read(songs[0]).y, sr_in=SR, sr_out=96000), sr=96000)
+    stages: list[str] = []
+    message = refused(
+        tmp_path, high, songs[1], lead=1, out=tmp_path / "m.mp3", progress=stages.append
+    )
+    assert "mp3 cannot hold 2 channels at 96000 Hz" in message
+    assert stages[-1] == "aligning"
+
+
 def test_no_input_is_overwritten(songs, tmp_path):
     copy = tmp_path / "song.wav"
     copy.write_bytes(songs[0].read_bytes())

@@ -65,11 +65,13 @@ def make_mashup(
     *,
     names: tuple[str, str],
     options: Options,
+    accept: Callable[[int, int], None] = lambda sr, channels: None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Mashup:
     """Read, analyse, align, mask and master two songs.
 
-    load(0) and load(1) give the clips; they are called side by side.
+    load(0) and load(1) give the clips; they are called side by side. accept(sr, channels)
+    is told the output's shape as soon as it is known, and may refuse it.
 
     Raises:
       UserError: what `load` raises; a start beyond the end of a song; an unusable checkpoint.
@@ -95,6 +97,7 @@ def make_mashup(
                 limits=options.limits,
             )
         sr = clips[alignment.lead - 1].sr
+        accept(sr, max(clip.y.shape[0] for clip in clips))
         songs = np.stack(_both(lambda k: _align(clips[k], k, clips, alignment, sr)))
     with clock("model"):
         parts, hop, window = songs, round(0.0232 * sr), 4 * round(0.0232 * sr)
