@@ -19,7 +19,6 @@ from mashjax.mixing.share import song2_share
 from mashjax.music.alignment import Alignment, Limits, align
 from mashjax.music.analysis import Analysis, analyse
 
-ANALYSIS_SR = 22050  # Hz
 _CHOICES = {"lead": ("auto", "1", "2"), "align": ("auto", "none"), "masks": ("model", "none")}
 WORKING_LUFS = -18.0  # both songs' level before masks: headroom for their sum
 
@@ -138,8 +137,7 @@ def make_mashup(
 
 
 def _analyse(clip: Clip) -> Analysis:
-    mono = resample(to_mono(clip.y), sr_in=clip.sr, sr_out=ANALYSIS_SR)
-    return analyse(mono, sr=ANALYSIS_SR)
+    return analyse(to_mono(clip.y), sr=clip.sr)
 
 
 def _as_is(a: Analysis, b: Analysis, options: Options) -> Alignment:

@@ -3,8 +3,8 @@
 import dataclasses
 
 import numpy as np
-import soxr
 
+from mashjax.audio.resample import resample
 from mashjax.music import bars, beats, onsets, tonality, voice
 from mashjax.music.onsets import Onsets, frame_of
 from mashjax.music.tonality import Key
@@ -47,7 +47,7 @@ def analyse(y: np.ndarray, *, sr: int) -> Analysis:
     seconds = len(y) / sr
     mono = np.asarray(y, np.float32)
     if sr != SR:
-        mono = soxr.resample(mono, sr, SR, quality="HQ").astype(np.float32)
+        mono = resample(mono, sr_in=sr, sr_out=SR)
     peak = float(np.abs(mono).max(initial=0.0))
     mono = mono / peak if peak > 1e-6 else np.zeros_like(mono)
 
