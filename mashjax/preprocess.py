@@ -1,132 +1,240 @@
-"""Make a store of aligned, labelled pairs out of folders of songs.
+"""Make a store that training reads, out of folders of songs.
 
     python -m mashjax.preprocess --layout=stems --input=SONGS --output=STORE
 
-`--layout=stems`: one folder per song, one audio file per stem; the stem named
-after a voice or a melody is the lead. `--layout=midi`: POP909's folders,
-rendered with FluidSynth and `--soundfont`.
+--layout=stems: one folder per song, one audio file per stem. --layout=songs: songs without stems.
+--layout=labelled: mashups that people made, each with its two originals. --layout=midi: POP909's
+folders, rendered with FluidSynth and --soundfont. The store may be an address such as
+gs://bucket/songs.store. The same command goes on where it was interrupted.
+
+    python -m mashjax.preprocess --output=STORE --verify
+    python -m mashjax.preprocess --output=STORE --materialise=DIR
+
+--verify reads all of a finished store and names the files that are damaged. --materialise copies
+its spectra, as arrays that other tools read, into a folder.
 """
 
 import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from absl import flags
 
 import mashjax
 from mashjax import cli
 from mashjax.data.building import Progress, Summary, build_store
-from mashjax.data.midi import find_midi_songs
-from mashjax.data.songs import SongSource
-from mashjax.data.stems import find_stems_songs
-from mashjax.data.store import Settings, file_sha256
+from mashjax.data.sources import Rejected, Source
+from mashjax.data.store import Settings, file_sha256, open_store, verify
 from mashjax.errors import UserError
 
-LAYOUTS = ("stems", "midi")
+LAYOUTS = ("labelled", "stems", "songs", "midi")
 
 
 def preprocess(
-    input: str | pathlib.Path,
-    output: str | pathlib.Path,
+    input: str | os.PathLike,
+    output: str | os.PathLike,
     *,
     settings: Settings,
     soundfont: str = "",
+    stems_map: str = "",
     limit: int = 0,
     workers: int = 1,
-    progress: Progress = lambda stage, done, total: None,
+    scheduler: str = "",
+    strict: bool = False,
+    progress: Progress = lambda done, total: None,
 ) -> Summary:
-    """Make a store at `output` of the songs in the folder `input`.
+    """Make a store at `output` of the songs in the folder `input`, or go on with it.
 
     Args:
-      input: folder of song folders.
-      output: where the store will be; must not exist.
+      input: folder of songs, as `settings.layout` says.
+      output: a folder or an address; absent, or begun with the same songs and settings.
       settings: layout, excerpts and pairing.
       soundfont: an .sf2 file, for the midi layout.
+      stems_map: a JSON file that says which stems lead, for the stems layout.
       limit: use the first songs only (by name); 0 for all.
-      workers: processes.
-      progress: called with (stage, done, total).
+      workers, scheduler, strict, progress: see `build_store`.
 
     Raises:
       UserError: see the layout's `find_...` and `build_store`.
     """
-    songs: Sequence[SongSource]
-    if settings.layout == "stems":
-        songs = find_stems_songs(input)
-    elif settings.layout == "midi":
-        songs = find_midi_songs(input, soundfont=soundfont, seed=settings.seed)
-        settings = dataclasses.replace(settings, soundfont=file_sha256(soundfont))
-    else:
-        raise UserError(f"--layout={settings.layout} is unknown; use {' or '.join(LAYOUTS)}")
-    settings = dataclasses.replace(settings, mashjax_version=mashjax.__version__)
+    songs, left_out = _find(input, settings, soundfont=soundfont, stems_map=stems_map)
+    settings = dataclasses.replace(
+        settings,
+        soundfont=file_sha256(soundfont) if settings.layout == "midi" else "",
+        stems_map=file_sha256(stems_map) if stems_map else "",
+        mashjax_version=mashjax.__version__,
+    )
     return build_store(
         songs[:limit] if limit else songs,
-        output,
+        os.fspath(output),
         settings=settings,
+        left_out=left_out,
         workers=workers,
+        scheduler=scheduler,
+        strict=strict,
         progress=progress,
     )
 
 
-def report(summary: Summary) -> str:
+def _find(
+    folder: str | os.PathLike, settings: Settings, *, soundfont: str, stems_map: str
+) -> tuple[Sequence[Source], list[Rejected]]:
+    """The layout's songs, and what it cannot use."""
+    if stems_map and settings.layout != "stems":
+        raise UserError(f"--stems_map is for --layout=stems, not for {settings.layout}")
+    match settings.layout:
+        case "stems":
+            from mashjax.data.stems import find_stems_songs
+
+            return find_stems_songs(folder, stems_map=stems_map or None), []
+        case "songs":
+            from mashjax.data.plain_songs import find_plain_songs
+
+            return find_plain_songs(folder), []
+        case "midi":
+            from mashjax.data.midi import find_midi_songs
+
+            return find_midi_songs(
+                pathlib.Path(folder), soundfont=soundfont, seed=settings.seed
+            ), []
+        case "labelled":
+            from mashjax.data.labelled import find_mashups
+
+            mashups, left_out = find_mashups(folder)
+            return mashups, [Rejected(*one) for one in left_out]
+    raise UserError(f"--layout={settings.layout} is unknown; use {', '.join(LAYOUTS)}")
+
+
+def report(summary: Summary, output: str) -> str:
     """The lines printed at the end."""
     counts = ", ".join(f"{n} {split}" for split, n in summary.examples.items())
     lines = [
-        f"songs in: {summary.songs}, rejected: {len(summary.rejected_songs)}",
+        f"songs in: {summary.songs}, rejected: {len(summary.rejected)}"
+        + (f", done before: {summary.kept}" if summary.kept else ""),
         f"examples out: {sum(summary.examples.values())} ({counts}), "
-        f"pairs rejected: {len(summary.rejected_pairs)}",
-        f"audio: {summary.seconds:.0f} s, store: {summary.size / 1e6:.1f} MB",
+        f"pairs out: {summary.pairs}"
+        + (f", clips without a partner: {summary.without_partner}" if summary.pairs else ""),
+        f"audio in: {summary.seconds:.0f} s, store: {summary.size / 1e6:.1f} MB, {output}",
     ]
-    lines += [f"rejected song {r.id}: {r.why}" for r in summary.rejected_songs]
+    lines += [f"rejected {r.id}: {r.why}" for r in summary.rejected]
     return "\n".join(lines)
 
 
-def show_progress(stage: str, done: int, total: int) -> None:
-    """One line per stage on a terminal, nothing where stderr is piped."""
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        print(f"\r{stage}: {done} of {total}", end=end, file=sys.stderr, flush=True)
+def check(output: str) -> str:
+    """Read all of a store; a line that says that it is whole.
+
+    Raises:
+      UserError: something is damaged; names the files.
+    """
+    damaged = verify(output)
+    if damaged:
+        some = ", ".join(damaged[:20]) + (" ..." if len(damaged) > 20 else "")
+        raise UserError(
+            f"{output}: {len(damaged)} of its files are damaged or missing: {some}; "
+            "make it again with the same preprocess command and another --output"
+        )
+    store = open_store(output)
+    return f"{output}: {len(store.manifest['files'])} files are as they were written"
+
+
+@contextmanager
+def _progress_bar(what: str) -> Iterator[Progress]:
+    """Done, in all, rate and time left: on a terminal only."""
+    from tqdm import tqdm
+
+    with tqdm(unit=what, disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
 
 
 def _main(arguments: Sequence[str]) -> None:
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; all options are flags")
-    for name in ("input", "output"):
-        if not FLAGS[name].value:
-            raise UserError(f"--{name}= is missing")
-    summary = preprocess(
-        FLAGS.input,
-        FLAGS.output,
-        settings=Settings(
-            layout=FLAGS.layout,
-            sample_rate=FLAGS.sample_rate,
-            seconds=FLAGS.seconds,
-            seed=FLAGS.seed,
-            pairs_per_song=FLAGS.pairs_per_song,
-            examples_per_pair=FLAGS.examples_per_pair,
-        ),
-        soundfont=FLAGS.soundfont,
-        limit=FLAGS.limit,
-        workers=FLAGS.workers,
-        progress=show_progress,
-    )
-    print(report(summary))
+    if not FLAGS.output:
+        raise UserError("--output= is missing: the store")
+    if FLAGS.verify:
+        print(check(FLAGS.output))
+        return
+    if FLAGS.materialise:
+        from mashjax.data.views import materialise
+
+        with _progress_bar(" examples") as progress:
+            materialise(open_store(FLAGS.output), FLAGS.materialise, progress=progress)
+        return
+    if not FLAGS.input:
+        raise UserError("--input= is missing: the folder of songs")
+    labelled = FLAGS.layout == "labelled"
+    with _progress_bar(" songs") as progress:
+        summary = preprocess(
+            FLAGS.input,
+            FLAGS.output,
+            settings=Settings(
+                layout=FLAGS.layout,
+                sample_rate=FLAGS.sample_rate,
+                seconds=FLAGS.seconds or Settings.seconds,
+                seed=FLAGS.seed,
+                clips_per_song=FLAGS.clips_per_song,
+                align=FLAGS.align if labelled else Settings.align,
+                min_confidence=FLAGS.min_confidence if labelled else Settings.min_confidence,
+                whole=not (labelled and FLAGS.seconds),
+            ),
+            soundfont=FLAGS.soundfont,
+            stems_map=FLAGS.stems_map,
+            limit=FLAGS.limit,
+            workers=FLAGS.workers,
+            scheduler=FLAGS.scheduler,
+            strict=FLAGS.strict,
+            progress=progress,
+        )
+    print(report(summary, FLAGS.output))
 
 
 def _define_flags() -> None:
     defaults = Settings()
-    flags.DEFINE_string("layout", defaults.layout, f"what the folders hold: {', '.join(LAYOUTS)}")
-    flags.DEFINE_string("input", "", "folder of song folders")
-    flags.DEFINE_string("output", "", "the store to make; must not exist")
-    flags.DEFINE_string("soundfont", "", "an .sf2 file, for --layout=midi")
+    flags.DEFINE_enum("layout", defaults.layout, LAYOUTS, "what the folder holds")
+    flags.DEFINE_string("input", "", "folder of songs")
+    flags.DEFINE_string("output", "", "the store: a folder, or gs://... or s3://...")
+    flags.DEFINE_float(
+        "seconds",
+        None,
+        "length of an example; default 12. Of a labelled mashup, one example: its first so many "
+        "seconds; default: all of it, in examples of 12",
+        1.0,
+        600.0,
+    )
     flags.DEFINE_integer("sample_rate", defaults.sample_rate, "of the store, Hz", 8000, 48000)
-    flags.DEFINE_float("seconds", defaults.seconds, "length of an example", 1.0, 600.0)
     flags.DEFINE_integer("seed", defaults.seed, "of all that is drawn", 0)
-    flags.DEFINE_integer("pairs_per_song", defaults.pairs_per_song, "partners of a song", 1)
-    flags.DEFINE_integer("examples_per_pair", defaults.examples_per_pair, "excerpts of a pair", 1)
+    flags.DEFINE_integer(
+        "clips_per_song", defaults.clips_per_song, "examples of one song, at most", 1, 4096
+    )
+    flags.DEFINE_enum(
+        "align",
+        defaults.align,
+        ("auto", "none"),
+        "labelled: find the originals in the mashup, or take all three from their starts",
+    )
+    flags.DEFINE_float(
+        "min_confidence",
+        defaults.min_confidence,
+        "labelled: mashups whose originals are found with less (0..1) are rejected",
+        0.0,
+        1.0,
+    )
+    flags.DEFINE_string("stems_map", "", "stems: a JSON file that says which stems lead")
+    flags.DEFINE_string("soundfont", "", "midi: an .sf2 file")
     flags.DEFINE_integer("limit", 0, "use the first songs only; 0 for all", 0)
-    flags.DEFINE_integer("workers", os.cpu_count() or 1, "processes", 1)
+    flags.DEFINE_integer("workers", os.cpu_count() or 1, "processes of this machine", 1)
+    flags.DEFINE_string("scheduler", "", "address of a Dask scheduler to run on: tcp://host:port")
+    flags.DEFINE_bool("strict", False, "end with an error at the first song that cannot be used")
+    flags.DEFINE_bool("verify", False, "read all of the finished store --output, and check it")
+    flags.DEFINE_string("materialise", "", "copy the store's spectra into this folder")
 
 
 FLAGS = flags.FLAGS

@@ -1,198 +1,306 @@
-"""From a layout's songs to a store: prepare songs, plan pairs, cut excerpts, write."""
+"""From a layout's songs to a store: every song on its own, then the manifest.
+
+A song is loaded, cut and written by one job, which leaves a record. Jobs run anywhere, in any
+order, and are the same each time they run: a run that was killed goes on with the songs that have
+no record, or whose files are no longer those that the record names.
+"""
 
 import collections
-import concurrent.futures
 import contextlib
 import dataclasses
-import multiprocessing
-import os
+import fcntl
 import pathlib
-import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mashjax.data.pairs import cut_pair, plan_pairs
-from mashjax.data.songs import Rejected, Song, SongSource, prepare_song, split_songs
-from mashjax.data.store import SPLITS, Settings
-from mashjax.data.writing import StoreWriter
+from mashjax.data.clips import make_clips
+from mashjax.data.executors import executor, run_all
+from mashjax.data.location import local_folder, no_room_is_an_error, open_location, read_file
+from mashjax.data.mashups import make_mashup
+from mashjax.data.sources import Rejected, Source, split_groups
+from mashjax.data.store import (
+    FORMAT,
+    MANIFEST,
+    PLAN,
+    SPLITS,
+    VERSION,
+    Settings,
+    file_sha256,
+    read_manifest,
+    sealed,
+    unsealed,
+)
+from mashjax.data.writing import (
+    Place,
+    clean,
+    create_arrays,
+    finish,
+    read_record,
+    rows_are_there,
+    write_rejected,
+    write_song,
+)
 from mashjax.errors import UserError
 
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
+Progress = Callable[[int, int], None]
+"""Called with (songs done, songs in all)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What became of the songs."""
+    """What became of the songs.
+
+    songs: found; kept: of an earlier run that was interrupted; examples: of each split;
+    pairs: of examples that go together; without_partner: clips that are in no pair;
+    seconds: of audio that went in; size: bytes of the store.
+    """
 
     songs: int
-    examples: dict[str, int]  # per split
-    rejected_songs: list[Rejected]
-    rejected_pairs: list[Rejected]
-    seconds: float  # of audio in the store, counting an example once
-    size: int  # bytes
+    kept: int
+    examples: dict[str, int]
+    pairs: int
+    without_partner: int
+    rejected: list[Rejected]
+    seconds: float
+    size: int
 
 
 def build_store(
-    sources: Iterable[SongSource],
-    output: str | pathlib.Path,
+    sources: Sequence[Source],
+    store: str,
     *,
     settings: Settings,
+    left_out: Sequence[Rejected] = (),
     workers: int = 1,
-    progress: Progress = lambda stage, done, total: None,
+    scheduler: str = "",
+    strict: bool = False,
+    progress: Progress = lambda done, total: None,
 ) -> Summary:
-    """Make every pair's excerpts and write them to a new store.
+    """Make a store of songs or mashups, or go on where an earlier call was interrupted.
 
-    The result depends on the songs and the settings, not on the workers.
+    The result depends on the sources and the settings, not on workers or interruptions.
 
     Args:
-      sources: songs, with different ids.
-      output: where the store will be; must not exist.
+      sources: with different ids.
+      store: a folder or an address; absent, empty, or begun with the same sources and settings.
       settings: go into the store.
-      workers: processes; 1 works in this one.
-      progress: called now and then.
+      left_out: what the layout could not use; goes into the manifest.
+      workers: processes of this machine.
+      scheduler: address of a Dask scheduler, whose workers do it instead; they must see the
+        sources and the store at the same paths.
+      strict: a song that cannot be used ends it all.
+      progress: called after each song.
 
     Raises:
-      UserError: `output` exists or cannot be written, or nothing is left to store.
+      UserError: the store is of other songs or settings, is being written by someone else or
+        cannot be written; nothing is left to store; a song cannot be used and `strict` says no.
     """
-    sources = list(sources)
-    with StoreWriter(output, settings=settings) as writer, _pool(workers) as pool:
-        scratch = writer.partial / "scratch"
-        scratch.mkdir()
-        songs, rejected_songs = _prepare(sources, str(scratch), settings, pool, workers, progress)
-        splits = split_songs([song.id for song in songs])
-        rejected_pairs = []
-        pairs = [
-            (split, a, b)
-            for split in SPLITS
-            for a, b in plan_pairs([s for s in songs if splits[s.id] == split], settings=settings)
-        ]
-        jobs = ((cut_pair, (a, b), {"settings": settings}) for _, a, b in pairs)
-        results = _in_order(pool, jobs, ahead=2 * workers)
-        for done, ((split, _, _), result) in enumerate(zip(pairs, results, strict=True), 1):
-            if isinstance(result, Rejected):
-                rejected_pairs.append(result)
-            else:
-                for example in result:
-                    writer.add(split, example.sources, **example.about)
-            progress("pairs", done, len(pairs))
-        shutil.rmtree(scratch)
-        if not sum(writer.counts.values()):
-            raise UserError(_nothing_left(songs, rejected_songs, rejected_pairs))
-        writer.finish(
-            songs={song.id: {"split": splits[song.id], **_about(song)} for song in songs},
-            rejected={
-                "songs": [dataclasses.asdict(r) for r in rejected_songs],
-                "pairs": [dataclasses.asdict(r) for r in rejected_pairs],
-            },
-        )
+    if strict and left_out:
+        raise UserError(f"{left_out[0].id}: {left_out[0].why} (--strict)")
+    plan, places = _plan(sources, store, settings)
+    with _begun(store, plan, places, settings=settings) as finished:
+        kept = 0
+        if not finished:
+            for outcome in _make_all(sources, places, settings, workers, scheduler, progress):
+                if strict and isinstance(outcome, Rejected):
+                    raise UserError(f"{outcome.id}: {outcome.why} (--strict)")
+                kept += outcome == "kept"
+            finish(store, places, settings=settings, left_out=list(left_out))
+    manifest, _ = read_manifest(store)
+    rejected = [Rejected(**r) for r in manifest["rejected"]]
+    if not sum(manifest["counts"].values()):
+        _discard(store)
+        raise UserError(_nothing_left(manifest, rejected))
     return Summary(
-        songs=len(sources),
-        examples=writer.counts,
-        rejected_songs=rejected_songs,
-        rejected_pairs=rejected_pairs,
-        seconds=sum(writer.counts.values()) * settings.seconds,
-        size=sum(p.stat().st_size for p in pathlib.Path(output).rglob("*") if p.is_file()),
+        songs=len(sources) + len(left_out),
+        kept=len(sources) if finished else kept,
+        examples=manifest["counts"],
+        pairs=manifest["pairs"],
+        without_partner=manifest["without_partner"],
+        rejected=rejected,
+        seconds=sum(song["seconds"] for song in manifest["songs"].values()),
+        size=sum(file["bytes"] for file in manifest["files"].values()),
     )
 
 
-def _prepare(
-    sources: list[SongSource],
-    scratch: str,
-    settings: Settings,
-    pool: concurrent.futures.Executor,
-    workers: int,
-    progress: Progress,
-) -> tuple[list[Song], list[Rejected]]:
-    songs, rejected = [], []
-    jobs = ((prepare_song, (s,), {"folder": scratch, "settings": settings}) for s in sources)
-    for done, result in enumerate(_in_order(pool, jobs, ahead=2 * workers), 1):
-        if isinstance(result, Rejected):
-            rejected.append(result)
+def make_song(source: Source, *, place: Place, settings: Settings) -> str | Rejected:
+    """Make and write one song's rows and record: "made", "kept" or why it was rejected."""
+    try:
+        record = read_record(place)
+    except UserError:  # damaged: as good as none
+        record = None
+    try:
+        files = _hashes(source)
+    except UserError as error:
+        rejected = Rejected(source.id, str(error))
+        write_rejected(place, rejected, files={}, settings=settings)
+        return rejected
+    if record and record["about"]["files"] == files and rows_are_there(place, record):
+        return Rejected(**record["rejected"]) if "rejected" in record else "kept"
+    try:
+        if settings.layout == "labelled":
+            made = make_mashup(source, settings=settings)  # type: ignore[arg-type]
         else:
-            songs.append(result)
-        progress("songs", done, len(sources))
-    if len(songs) < 2:
-        raise UserError(_nothing_left(songs, rejected, []))
-    return songs, rejected
+            made = make_clips(source, settings=settings)  # type: ignore[arg-type]
+    except UserError as error:
+        rejected = Rejected(source.id, str(error))
+        write_rejected(place, rejected, files=files, settings=settings)
+        return rejected
+    write_song(place, made, files=files, settings=settings)
+    return "made"
 
 
-def _about(song: Song) -> dict[str, Any]:
-    """A song's entry in the manifest."""
-    return {
-        **song.about,
-        "tempo_bpm": song.tempo_bpm,
-        "beats_per_bar": int(song.analysis.beats_per_bar),
-        "key": f"{song.analysis.key.tonic} {song.analysis.key.mode}",
+def _plan(
+    sources: Sequence[Source], store: str, settings: Settings
+) -> tuple[dict[str, Any], dict[str, Place]]:
+    """What will be where."""
+    splits = split_groups([source.group for source in sources])
+    used: collections.Counter[str] = collections.Counter()
+    places = {}
+    for source in sources:
+        split = splits[source.group]
+        places[source.id] = Place(store, split, used[split])
+        used[split] += 1
+    plan = {
+        "format": FORMAT,
+        "version": VERSION,
+        "settings": dataclasses.asdict(settings),
+        "songs": [[name, place.split, place.index] for name, place in places.items()],
     }
-
-
-def _nothing_left(
-    songs: list[Song], rejected_songs: list[Rejected], rejected_pairs: list[Rejected]
-) -> str:
-    counts = (
-        f"no pair is left of {len(songs)} songs ({len(rejected_songs)} songs and "
-        f"{len(rejected_pairs)} pairs rejected)"
-    )
-    if len(songs) < 2 and not rejected_songs:
-        return f"{counts}: a pair needs two songs"
-    if rejected_pairs or len(songs) < 2:
-        first = (rejected_pairs + rejected_songs)[0]
-        return f"{counts}; for example {first.id}: {first.why}"
-    tempi = ", ".join(f"{song.id} {song.tempo_bpm:.0f}" for song in songs[:6])
-    return f"{counts}: no two of one split are near enough in tempo ({tempi} BPM)"
-
-
-def _in_order(
-    pool: concurrent.futures.Executor, jobs: Iterable[tuple[Callable, tuple, dict]], *, ahead: int
-) -> Iterator[Any]:
-    """Results in the jobs' order, with at most `ahead` of them waiting in memory."""
-    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
-    for function, args, kwargs in jobs:
-        waiting.append(pool.submit(function, *args, **kwargs))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-class _Here(concurrent.futures.Executor):
-    """Runs each job at once, in this process."""
-
-    def submit(self, fn, /, *args, **kwargs):
-        future: concurrent.futures.Future = concurrent.futures.Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
+    return plan, places
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Iterator[concurrent.futures.Executor]:
-    """An executor whose waiting jobs are dropped when the block fails."""
-    if workers == 1:
-        yield _Here()
+def _begun(
+    store: str, plan: dict[str, Any], places: dict[str, Place], *, settings: Settings
+) -> Iterator[bool]:
+    """Create the store, or check that what is there is the same; True if it is finished already."""
+    location, folder = open_location(store), local_folder(store)
+    if folder is not None:
+        _check_folder(folder)
+    if read_file(location, MANIFEST) is not None:
+        manifest, _ = read_manifest(store)
+        _check_same(manifest["settings"], plan["settings"], store)
+        before = {*manifest["songs"], *(r["id"] for r in manifest["rejected"])}
+        _check_songs(before, set(places), store)
+        clean(store)
+        yield True
         return
-    # Workers are one per core; a BLAS that starts threads in each only gets in their way.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
+    raw = read_file(location, PLAN)
+    if raw is not None:
+        begun = unsealed(raw, where=f"{store}/{PLAN}")
+        _check_same(begun["settings"], plan["settings"], store)
+        _check_songs({name for name, *_ in begun["songs"]}, set(places), store)
+    with no_room_is_an_error(store), _locked(folder):
+        if raw is None:
+            counts = collections.Counter(place.split for place in places.values())
+            create_arrays(store, {split: counts[split] for split in SPLITS}, settings=settings)
+            location.write(PLAN, sealed(plan)).result()
+        yield False
+
+
+def _check_folder(folder: pathlib.Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; name a folder for the store")
+    if not folder.parent.is_dir():
+        raise UserError(f"{folder.parent}: no such folder to write the store in")
+    if folder.is_dir() and any(folder.iterdir()):
+        ours = [folder / name for name in ("LOCK", PLAN, MANIFEST, *SPLITS)]
+        if not any(path.exists() for path in ours):
+            raise UserError(f"{folder}: holds other files; choose another --output")
     try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be created: {error.strerror}") from error
 
 
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it: a killed parent would be waited for forever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _check_songs(before: set[str], now: set[str], store: str) -> None:
+    changed = sorted(before ^ now)
+    # What a layout leaves out has no place, and is in the manifest nevertheless.
+    if not now <= before or (changed and len(before) == len(now)):
+        raise UserError(
+            f"{store}: was made of {len(before)} songs, and now there are {len(now)} (for example, "
+            f"{changed[0]} is {'new' if changed[0] in now else 'gone'}): choose another --output"
+        )
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+def _check_same(before: dict[str, Any], now: dict[str, Any], store: str) -> None:
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            raise UserError(
+                f"{store}: was made with {name}={before.get(name)}, and this command says "
+                f"{now.get(name)}; choose another --output, or the same settings"
+            )
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path | None) -> Iterator[None]:
+    """Let no second run write to a folder; the lock ends with the process, however that ends."""
+    if folder is None:
+        yield
+        return
+    with open(folder / "LOCK", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"{folder}: is being written by another run") from error
+        yield
+        (folder / "LOCK").unlink()
+
+
+def _make_all(
+    sources: Sequence[Source],
+    places: dict[str, Place],
+    settings: Settings,
+    workers: int,
+    scheduler: str,
+    progress: Progress,
+) -> Iterator[str | Rejected]:
+    jobs = (
+        (make_song, (source,), {"place": places[source.id], "settings": settings})
+        for source in sources
+    )
+    with executor(workers, scheduler=scheduler) as pool:
+        # A cluster's size is not known, and may change: enough are sent to keep it busy.
+        ahead = 256 if scheduler else 2 * workers
+        for done, outcome in enumerate(run_all(pool, jobs, ahead=ahead), 1):
+            progress(done, len(sources))
+            yield outcome
+
+
+def _hashes(source: Source) -> dict[str, list[dict[str, str]]]:
+    """What a source's files hold."""
+    hashes: dict[str, list[dict[str, str]]] = {}
+    for part, paths in source.files.items():
+        hashes[part] = []
+        for path in paths:
+            try:
+                hashes[part].append({"name": path.name, "sha256": file_sha256(path)})
+            except OSError as error:
+                raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    return hashes
+
+
+def _discard(store: str) -> None:
+    """Remove a store in which nothing is."""
+    import shutil
+
+    folder = local_folder(store)
+    if folder is not None:
+        shutil.rmtree(folder)
+
+
+def _nothing_left(manifest: dict[str, Any], rejected: list[Rejected]) -> str:
+    songs = manifest["songs"]
+    if rejected and len(songs) < 2:
+        return (
+            f"nothing is left to store: {len(rejected)} of {len(rejected) + len(songs)} songs "
+            f"rejected; for example {rejected[0].id}: {rejected[0].why}"
+        )
+    if len(songs) < 2:
+        return "nothing is left to store: a pair needs two songs"
+    some = ", ".join(
+        f"{name} {song['tempo_bpm']:.0f} BPM {song['key']}"
+        for name, song in list(songs.items())[:5]
+    )
+    return f"nothing is left to store: no two songs fit in tempo, key and meter ({some})"

@@ -1,209 +1,316 @@
-"""Write a store: whole shards, then the manifest, then the name."""
+"""Write a store: a plan, every song's rows and record in any order, then the manifest."""
 
-import contextlib
+import base64
 import dataclasses
-import json
-import os
-import pathlib
-import shutil
-from collections.abc import Iterator
-from types import TracebackType
+import io
 from typing import Any
 
 import numpy as np
 import tensorstore as ts
 
+from mashjax.data.location import (
+    kvstore_spec,
+    local_folder,
+    no_room_is_an_error,
+    open_location,
+    read_file,
+)
+from mashjax.data.partners import find_partners
+from mashjax.data.sources import HOP_LENGTH, N_FFT, Made, Moments, Rejected
 from mashjax.data.store import (
     FILL,
     FORMAT,
     MANIFEST,
-    SCALE,
-    SOURCES,
+    PLAN,
+    SONG_ROW,
     SPLITS,
     VERSION,
     Settings,
-    file_sha256,
+    encode,
+    sealed,
+    sha256,
+    unsealed,
 )
-from mashjax.errors import UserError
 
-SHARD_EXAMPLES = 32
-"""One write each: 67 MB of 12 s examples at 22.05 kHz."""
-
-UNFINISHED = "UNFINISHED"
+RECORDS = "records/"
 
 
-class StoreWriter:
-    """Collects examples and writes them to `path` in the order in which they come.
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the rows of one song go: known before anything is read."""
 
-    A context manager. Everything goes to `<path>.partial`, which becomes `path`
-    in `finish`; leaving without `finish` removes it, and what a killed run left
-    is removed by the next one.
-
-    Raises:
-      UserError: `path` exists, or its folder is missing or cannot be written.
-    """
-
-    def __init__(self, path: str | pathlib.Path, *, settings: Settings):
-        self.path = pathlib.Path(path)
-        self.settings = settings
-        self.partial = self.path.with_name(self.path.name + ".partial")
-        self._make_partial()
-        self._pending: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
-        self._examples: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-        self._arrays = {split: self._create(split) for split in SPLITS}
-
-    def add(self, split: str, sources: np.ndarray, **about: Any) -> None:
-        """Add one example: float [4, samples] in [-1, 1], and what the manifest says of it."""
-        self._pending[split].append(encode(sources))
-        self._examples[split].append(about)
-        if len(self._pending[split]) == SHARD_EXAMPLES:
-            self._write_shard(split)
+    store: str
+    split: str
+    index: int  # of the song within its split
 
     @property
-    def counts(self) -> dict[str, int]:
-        return {split: len(examples) for split, examples in self._examples.items()}
+    def record(self) -> str:
+        return f"{RECORDS}{self.split}/{self.index}.json"
 
-    def finish(self, **about: Any) -> None:
-        """Write what is left and the manifest (with `about` in it), and give the store its name."""
-        for split in SPLITS:
-            if self._pending[split]:
-                self._write_shard(split)
-            self._arrays[split].resize(
-                exclusive_max=[len(self._examples[split]), None, None]
-            ).result()
-        (self.partial / UNFINISHED).unlink()
-        names = sorted(p.relative_to(self.partial).as_posix() for p in _files(self.partial))
+    def shards(self, settings: Settings) -> range:
+        """The numbers of the shards set aside for it."""
+        each = settings.rows_per_song // settings.rows_per_shard
+        return range(self.index * each, (self.index + 1) * each)
+
+    def shard_name(self, shard: int) -> str:
+        return f"{self.split}/c/{shard}/0/0"
+
+
+def create_arrays(store: str, songs: dict[str, int], *, settings: Settings) -> None:
+    """Create the arrays of all splits, with room for `songs` of each."""
+    for split in SPLITS:
+        example = [1, len(settings.row), settings.samples]
+        _create(
+            kvstore_spec(store, split),
+            shape=[songs[split] * settings.rows_per_song, *example[1:]],
+            shard=[settings.rows_per_shard, *example[1:]],
+            chunk=example,
+            dtype="int16",
+            fill=FILL,
+            names=["row", "source", "sample"],
+        )
+
+
+def write_song(place: Place, made: Made, *, files: dict[str, Any], settings: Settings) -> None:
+    """Write a song's rows, each shard in one go, then the record that says so."""
+    per_shard = settings.rows_per_shard
+    first_row = place.index * settings.rows_per_song
+    written: dict[str, dict[str, Any]] = {}
+    with no_room_is_an_error(place.store):
+        location = open_location(place.store)
+        _forget(location, place, settings)
+        array = _open(kvstore_spec(place.store, place.split))
+        for n, shard in zip(
+            range(0, len(made.rows), per_shard), place.shards(settings), strict=False
+        ):
+            rows = np.full((per_shard, *made.rows.shape[1:]), FILL, np.int16)
+            part = made.rows[n : n + per_shard]
+            rows[: len(part)] = encode(part)
+            start = first_row + n
+            array[start : start + per_shard].write(rows).result()
+            name = place.shard_name(shard)
+            raw = read_file(location, name)
+            assert raw is not None
+            written[name] = {"bytes": len(raw), "sha256": sha256(raw)}
+        record = {
+            "about": {**made.about, "files": files},
+            "examples": [{"row": first_row + n, **e} for n, e in enumerate(made.examples)],
+            "written": written,
+            "harmony": [_packed(h) for h in made.harmony],
+            "moments": [_packed(x) for x in made.moments[:2]] + [made.moments.frames],
+        }
+        location.write(place.record, sealed(record)).result()
+
+
+def write_rejected(
+    place: Place, rejected: Rejected, *, files: dict[str, Any], settings: Settings
+) -> None:
+    """Record that a song is left out."""
+    with no_room_is_an_error(place.store):
+        location = open_location(place.store)
+        _forget(location, place, settings)
+        record = {"rejected": dataclasses.asdict(rejected), "about": {"files": files}}
+        location.write(place.record, sealed(record)).result()
+
+
+def read_record(place: Place) -> dict[str, Any] | None:
+    """The record of a song whose rows are all written; None if there is none, or a damaged one."""
+    raw = read_file(open_location(place.store), place.record)
+    if raw is None:
+        return None
+    return unsealed(raw, where=f"{place.store}/{place.record}")
+
+
+def rows_are_there(place: Place, record: dict[str, Any]) -> bool:
+    """Whether the shards that a record speaks of are as they were written."""
+    location = open_location(place.store)
+    return all(
+        sha256(read_file(location, name)) == file["sha256"]
+        for name, file in record.get("written", {}).items()
+    )
+
+
+def finish(
+    store: str, places: dict[str, Place], *, settings: Settings, left_out: list[Rejected]
+) -> dict[str, Any]:
+    """Gather the records of all songs into the manifest, and remove them.
+
+    places: of each song, in the order of the store. Returns the manifest's content.
+    """
+    location = open_location(store)
+    examples: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    harmony: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
+    files: dict[str, dict[str, Any]] = {}
+    songs, rejected, sums = {}, [dataclasses.asdict(r) for r in left_out], []
+    for name, place in places.items():
+        record = read_record(place)
+        assert record is not None, f"{place.record} has vanished"
+        if "rejected" in record:
+            rejected.append(record["rejected"])
+            continue
+        songs[name] = {"split": place.split, **record["about"]}
+        examples[place.split] += record["examples"]
+        harmony[place.split] += [_unpacked(h) for h in record["harmony"]]
+        files |= record["written"]
+        total, square, frames = record["moments"]
+        sums.append(Moments(_unpacked(total), _unpacked(square), frames))
+    alone, pairs = 0, 0
+    with no_room_is_an_error(store):
+        if settings.row == SONG_ROW:
+            for split in SPLITS:
+                found = len(examples[split])
+                examples[split], partners = _paired(examples[split], harmony[split], settings)
+                alone += found - len(examples[split])
+                pairs += _count_pairs(partners)
+                _write_partners(store, split, partners)
+        described = [f"{split}/zarr.json" for split in SPLITS]
+        described += [
+            name.decode()
+            for name in location.list(ts.KvStore.KeyRange("partners/", "partners0")).result()
+            if not name.endswith(b"__lock")
+        ]
+        for name in described:
+            raw = read_file(location, name)
+            assert raw is not None
+            files[name] = {"bytes": len(raw), "sha256": sha256(raw)}
         manifest = {
             "format": FORMAT,
             "version": VERSION,
-            "settings": dataclasses.asdict(self.settings),
-            "settings_hash": self.settings.hash,
-            "counts": self.counts,
-            "files": {
-                name: {
-                    "bytes": (self.partial / name).stat().st_size,
-                    "sha256": file_sha256(self.partial / name),
-                }
-                for name in names
-            },
-            **about,
-            "examples": self._examples,
+            "settings": dataclasses.asdict(settings),
+            "settings_hash": settings.hash,
+            "counts": {split: len(of) for split, of in examples.items()},
+            "pairs": pairs,
+            "without_partner": alone,
+            "files": files,
+            "songs": songs,
+            "rejected": rejected,
+            "statistics": _statistics(sums),
+            "examples": examples,
         }
-        with no_room_is_an_error(self.partial):
-            _write_whole(self.partial / MANIFEST, json.dumps(manifest, indent=1).encode())
-        os.rename(self.partial, self.path)
-        _sync(self.path.parent)
-
-    def __enter__(self) -> "StoreWriter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        shutil.rmtree(self.partial, ignore_errors=True)
-        if self.partial.exists():  # somebody still writes there: marked for the next run
-            (self.partial / UNFINISHED).touch()
-
-    def _make_partial(self) -> None:
-        if self.path.exists():
-            raise UserError(f"{self.path} exists already; choose another --output or remove it")
-        if self.partial.exists():
-            if not (self.partial / UNFINISHED).is_file():
-                raise UserError(f"{self.partial} is in the way and not ours; move it elsewhere")
-            shutil.rmtree(self.partial)
-        if not self.path.parent.is_dir():
-            raise UserError(f"{self.path.parent}: no such folder to write the store in")
-        try:
-            self.partial.mkdir()
-            (self.partial / UNFINISHED).touch()
-        except OSError as error:
-            raise UserError(f"cannot write {self.partial}: {error.strerror}") from error
-
-    def _create(self, split: str) -> Any:
-        example = [1, len(SOURCES), self.settings.samples]
-        shard = [SHARD_EXAMPLES, *example[1:]]
-        spec = {
-            "driver": "zarr3",
-            "kvstore": {"driver": "file", "path": str((self.partial / split).absolute())},
-            "metadata": {
-                "shape": [0, *example[1:]],
-                "data_type": "int16",
-                "fill_value": FILL,
-                "dimension_names": ["example", "source", "sample"],
-                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}},
-                "codecs": [
-                    {
-                        "name": "sharding_indexed",
-                        "configuration": {
-                            "chunk_shape": example,
-                            "codecs": [
-                                {"name": "bytes", "configuration": {"endian": "little"}},
-                                {"name": "zstd", "configuration": {"level": 1}},
-                                {"name": "crc32c"},
-                            ],
-                            "index_codecs": [
-                                {"name": "bytes", "configuration": {"endian": "little"}},
-                                {"name": "crc32c"},
-                            ],
-                        },
-                    }
-                ],
-            },
-        }
-        return ts.open(spec, create=True).result()
-
-    def _write_shard(self, split: str) -> None:
-        shard = np.stack(self._pending[split])
-        self._pending[split] = []
-        stop = len(self._examples[split])
-        start = stop - len(shard)
-        # Grown to a whole number of shards, because only then is the last one a single write.
-        grown = -(-stop // SHARD_EXAMPLES) * SHARD_EXAMPLES
-        array = self._arrays[split].resize(exclusive_max=[grown, None, None]).result()
-        with no_room_is_an_error(self.partial):
-            array[start:stop].write(shard).result()
-        self._arrays[split] = array
+        location.write(MANIFEST, sealed(manifest)).result()
+    clean(store)
+    return manifest
 
 
-@contextlib.contextmanager
-def no_room_is_an_error(path: pathlib.Path) -> Iterator[None]:
-    """Turn a full or failing disk into a UserError that names `path`."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        # TensorStore reports the file system's refusals as ValueError, numpy without an errno.
-        if isinstance(error, ValueError) and "os_error_code" not in str(error):
-            raise
-        full = any(s in str(error) for s in ("No space left", "Not enough free space", "quota"))
-        why = "the disk is full" if full else str(error)
-        raise UserError(f"{path}: cannot be written: {why}") from error
+def clean(store: str) -> None:
+    """Remove what only an unfinished store needs."""
+    location = open_location(store)
+    with no_room_is_an_error(store):
+        location.delete_range(ts.KvStore.KeyRange(RECORDS, "records0")).result()
+        location.write(PLAN, None).result()
+        folder = local_folder(store)
+        if folder is not None:
+            for leftover in folder.rglob("*.__lock"):
+                leftover.unlink()
+            for empty in sorted((folder / "records").rglob("*"), reverse=True):
+                empty.rmdir()
+            if (folder / "records").is_dir():
+                (folder / "records").rmdir()
 
 
-def encode(sources: np.ndarray) -> np.ndarray:
-    """Float samples within [-1, 1] to int16, never `FILL`."""
-    if not np.isfinite(sources).all() or np.abs(sources).max(initial=0) > 1:
-        raise ValueError("samples must be finite and within [-1, 1]")
-    return np.round(sources * SCALE).astype(np.int16)
+def _paired(
+    examples: list[dict[str, Any]], harmony: list[np.ndarray], settings: Settings
+) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """The clips that have partners, and those by their new numbers."""
+    partners = find_partners(
+        [e["cell"] for e in examples],
+        [e["song"] for e in examples],
+        harmony,
+        most=settings.partners,
+    )
+    # Whoever has a partner is one, and `most` cuts no one's list to nothing: all stay in the set.
+    kept = np.flatnonzero(partners[:, 0] >= 0)
+    renumbered = np.full(len(examples) + 1, -1, np.int32)
+    renumbered[kept] = np.arange(len(kept))
+    return [examples[i] for i in kept], renumbered[partners[kept]]
 
 
-def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-    return [p for p in folder.rglob("*") if p.is_file()]
+def _count_pairs(partners: np.ndarray) -> int:
+    """Pairs of examples of which one at least is among the other's partners."""
+    example, _ = np.nonzero(partners >= 0)
+    both = np.stack([example, partners[partners >= 0]])
+    return len(np.unique(np.sort(both, axis=0), axis=1).T)
 
 
-def _write_whole(path: pathlib.Path, raw: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(temporary, path)
-    _sync(path.parent)
+def _write_partners(store: str, split: str, partners: np.ndarray) -> None:
+    array = _create(
+        kvstore_spec(store, "partners", split),
+        shape=list(partners.shape),
+        shard=[max(1, len(partners)), partners.shape[1]],
+        chunk=[max(1, len(partners)), partners.shape[1]],
+        dtype="int32",
+        fill=-1,
+        names=["example", "partner"],
+    )
+    array.write(partners).result()
 
 
-def _sync(folder: pathlib.Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+def _statistics(sums: list[Moments]) -> dict[str, Any]:
+    """Mean and scale of log10 power in each bin of all songs, as `sources.moments` says."""
+    if not sums:
+        return {}
+    frames = sum(m.frames for m in sums)
+    mean = np.sum([m.total for m in sums], axis=0) / frames
+    square = np.sum([m.square for m in sums], axis=0) / frames
+    scale = np.sqrt(np.maximum(square - mean**2, 0))
+    return {
+        "what": "log10 of the power of each STFT bin, all inputs of all rows",
+        "n_fft": N_FFT,
+        "hop_length": HOP_LENGTH,
+        "mean": np.round(mean, 5).tolist(),
+        "scale": np.round(scale, 5).tolist(),
+    }
+
+
+def _forget(location: Any, place: Place, settings: Settings) -> None:
+    """Remove what an earlier version of a song left: its record first."""
+    location.write(place.record, None).result()
+    for shard in place.shards(settings):
+        location.write(place.shard_name(shard), None).result()
+
+
+def _create(
+    kvstore: dict[str, Any],
+    *,
+    shape: list[int],
+    shard: list[int],
+    chunk: list[int],
+    dtype: str,
+    fill: int,
+    names: list[str],
+) -> Any:
+    little = {"name": "bytes", "configuration": {"endian": "little"}}
+    inner = [little, {"name": "zstd", "configuration": {"level": 1}}, {"name": "crc32c"}]
+    metadata = {
+        "shape": shape,
+        "data_type": dtype,
+        "fill_value": fill,
+        "dimension_names": names,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}},
+        "codecs": [
+            {
+                "name": "sharding_indexed",
+                "configuration": {
+                    "chunk_shape": chunk,
+                    "codecs": inner,
+                    "index_codecs": [little, {"name": "crc32c"}],
+                },
+            }
+        ],
+    }
+    spec = {"driver": "zarr3", "kvstore": kvstore, "metadata": metadata}
+    return ts.open(spec, create=True, delete_existing=True).result()
+
+
+def _open(kvstore: dict[str, Any]) -> Any:
+    return ts.open({"driver": "zarr3", "kvstore": kvstore}, write=True).result()
+
+
+def _packed(array: np.ndarray) -> str:
+    file = io.BytesIO()
+    np.save(file, array)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _unpacked(text: str) -> np.ndarray:
+    return np.load(io.BytesIO(base64.b64decode(text)))

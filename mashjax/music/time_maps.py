@@ -54,3 +54,14 @@ def cut(time_map: TimeMap, duration: float | None) -> TimeMap:
     inside = output < duration - 1e-9
     end = float(np.interp(duration, output, source))
     return np.append(source[inside], end), np.append(output[inside], duration)
+
+
+def between(time_map: TimeMap, *, start: float, stop: float) -> TimeMap:
+    """The map between two output times, ends included."""
+    source, output = time_map
+    inside = (output > start + 1e-3) & (output < stop - 1e-3)
+    ends = np.interp([start, stop], output, source)
+    return (
+        np.concatenate([ends[:1], source[inside], ends[1:]]),
+        np.concatenate([[start], output[inside], [stop]]),
+    )
