@@ -83,7 +83,8 @@ def moments(songs: np.ndarray) -> Moments:
     """Of songs [n, samples]: STFT of N_FFT samples, Hann, a silent bin counting as -100 dB."""
     window = signal.windows.hann(N_FFT, sym=False)
     stft = signal.ShortTimeFFT(window, HOP_LENGTH, fs=1.0)
-    logs = np.log10(np.abs(stft.stft(songs.astype(np.float64))) ** 2 + 1e-10)
+    y = np.pad(songs.astype(np.float64), [(0, 0), (0, max(0, N_FFT - songs.shape[1]))])
+    logs = np.log10(np.abs(stft.stft(y)) ** 2 + 1e-10)
     return Moments(logs.sum((0, 2)), (logs**2).sum((0, 2)), logs.shape[0] * logs.shape[2])
 
 
