@@ -27,7 +27,7 @@ import mashjax
 from mashjax import cli
 from mashjax.data.building import Progress, Summary, build_store
 from mashjax.data.sources import Rejected, Source
-from mashjax.data.store import Settings, file_sha256, open_store, verify
+from mashjax.data.store import AGAIN, Settings, file_sha256, open_store, verify
 from mashjax.errors import UserError
 
 LAYOUTS = ("labelled", "stems", "songs", "midi")
@@ -133,8 +133,7 @@ def check(output: str) -> str:
     if damaged:
         some = ", ".join(damaged[:20]) + (" ..." if len(damaged) > 20 else "")
         raise UserError(
-            f"{output}: {len(damaged)} of its files are damaged or missing: {some}; "
-            "make it again with the same preprocess command and another --output"
+            f"{output}: {len(damaged)} of its files are damaged or missing: {some}; {AGAIN}"
         )
     store = open_store(output)
     return f"{output}: {len(store.manifest['files'])} files are as they were written"

@@ -44,7 +44,7 @@ SCALE = 32767.0
 SEAL = b'{"sha256": "'
 FILL = -32768
 """int16 has no NaN: samples are written within +-32767, so this one means 'never written'."""
-AGAIN = "run the same preprocess command for a new store"
+AGAIN = "remove the store and run preprocess again"
 
 
 @dataclasses.dataclass(frozen=True)
