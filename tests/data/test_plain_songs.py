@@ -87,7 +87,7 @@ def test_each_real_folder_is_visited_once_whatever_the_links(tmp_path):
         ("[7][The Band - A Song]", "the band"),
         ("THE BAND feat. Somebody - A Song", "the band"),
         ("The_Band_-_A_Song", "the band"),
-        ("Ｔｈｅ Band – A Song", "the band"),  # full width letters, an en dash
+        ("\uff34\uff48\uff45 Band \u2013 A Song", "the band"),  # full width letters, an en dash
         ("АУКЦЫОН — Дорога", "аукцыон"),
         ("311 - Amber", "311"),
         ("01 - A Song", None),
