@@ -89,7 +89,8 @@ def _main(arguments: Sequence[str]) -> None:
         raise UserError(f"unexpected argument {arguments[0]!r}; all options are flags")
     if not FLAGS.output:
         raise UserError("--output= is missing")
-    with tqdm(unit="file", leave=False, disable=not sys.stderr.isatty()) as bar:
+    shown = sys.stderr.isatty()
+    with tqdm(unit="file", leave=False, disable=not shown, dynamic_ncols=True) as bar:
 
         def show(address: str, done: int, total: int) -> None:
             bar.total = total
