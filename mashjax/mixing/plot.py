@@ -1,4 +1,4 @@
-"""One picture of a mashup: both songs, the result, and who is heard when."""
+"""Pictures: of a mashup, with who is heard when; of an example, with all that it consists of."""
 
 import os
 import pathlib
@@ -13,50 +13,93 @@ _COLUMNS = 1200
 _ROWS = 240
 _N_FFT = 4096
 _RANGE_DB = 70
+_LOWEST_HZ, _HIGHEST_HZ = 50, 16000
 
 
 def draw(mashup: Mashup, path: str | os.PathLike) -> None:
     """Write a PNG: spectrograms of song 1, song 2 and the mashup, and song 2's share below."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     report = mashup.report
     lead = report["alignment"]["lead"]
     titles = [
         f"Song {k + 1} ({'lead' if lead == k + 1 else 'backing'}): "
-        f"{_short(song['path'])} - {_tempo(song)}, {_key(song)}"
+        f"{short(song['path'])} - {_tempo(song)}, {_key(song)}"
         for k, song in enumerate(report["songs"])
     ]
     output = report["output"]
     titles.append(f"Mashup: {output['lufs']:.1f} LUFS, {output['true_peak_dbtp']:.1f} dBTP")
     seconds = mashup.y.shape[1] / mashup.sr
-    top = min(mashup.sr / 2, 16000)
-    figure = Figure(figsize=(12, 10), layout="constrained")
-    FigureCanvasAgg(figure)
+    top = min(mashup.sr / 2, _HIGHEST_HZ)
+    figure = _figure(12, 10)
     axes = figure.subplots(4, 1, sharex=True, height_ratios=[3, 3, 3, 1.6])
     for axis, title, y in zip(axes, titles, [*mashup.songs, mashup.y], strict=False):
         db, frequencies = _spectrogram(to_mono(y), mashup.sr, top)
-        image = axis.imshow(
-            db,
-            origin="lower",
-            aspect="auto",
-            cmap="magma",
-            vmin=db.max() - _RANGE_DB,
-            vmax=db.max(),
-            extent=(0, seconds, 0, _ROWS),
-        )
-        ticks = [f for f in (100, 200, 500, 1000, 2000, 5000, 10000) if f < top]
-        axis.set_yticks(
-            np.interp(np.log(ticks), np.log(frequencies), np.arange(_ROWS)),
-            [f"{f / 1000:g} k" if f >= 1000 else str(f) for f in ticks],
-        )
-        axis.set_ylabel("Hz")
+        image = _draw_spectrogram(axis, db, frequencies, seconds=seconds, highest=db.max())
         axis.set_title(title, loc="left", fontsize=10)
         figure.colorbar(image, ax=axis, label="dB", pad=0.01)
     _draw_share(axes[3], report)
     figure.colorbar(image, ax=axes[3], pad=0.01).ax.set_visible(False)  # same width as above
     axes[3].set_xlim(0, seconds)
     figure.savefig(path, dpi=100, format="png")
+
+
+def draw_column(
+    panels: dict[str, np.ndarray], path: str | os.PathLike, *, sr: int, seconds: float, title: str
+) -> None:
+    """Write a PNG: spectrograms one above the other, on one scale of levels and one of time.
+
+    panels: title -> STFT magnitudes [frames, bins], of `sr` Hz and `seconds` in all.
+    """
+    top = min(sr / 2, _HIGHEST_HZ)
+    levels = {}
+    for name, magnitude in panels.items():
+        n_fft = 2 * (magnitude.shape[1] - 1)
+        levels[name], frequencies = _log_rows(magnitude.astype(np.float64) ** 2, n_fft, sr, top)
+    highest = max(db.max() for db in levels.values())
+    figure = _figure(12, 1 + 2.2 * len(panels))
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (name, db) in zip(axes, levels.items(), strict=True):
+        image = _draw_spectrogram(axis, db - highest, frequencies, seconds=seconds, highest=0.0)
+        axis.set_title(name, loc="left", fontsize=10)
+    axes[-1].set_xlabel("seconds")
+    figure.colorbar(image, ax=axes, label="dB, 0 = the loudest of all", pad=0.01, aspect=60)
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=100, format="png")
+
+
+def short(path: str) -> str:
+    """A name that fits the title; characters the font lacks become '?'."""
+    name = pathlib.Path(path).name.encode("latin-1", "replace").decode("latin-1")
+    name = name.replace("$", r"\$")  # matplotlib would read it as mathematics
+    return name if len(name) <= 48 else name[:30] + "..." + name[-15:]
+
+
+def _figure(width: float, height: float):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _draw_spectrogram(axis, db: np.ndarray, frequencies: np.ndarray, *, seconds, highest):
+    """Draw levels [rows, columns] from `highest` dB downwards; returns the image."""
+    image = axis.imshow(
+        db,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=highest - _RANGE_DB,
+        vmax=highest,
+        extent=(0, seconds, 0, _ROWS),
+    )
+    ticks = [f for f in (100, 200, 500, 1000, 2000, 5000, 10000) if f < frequencies[-1]]
+    axis.set_yticks(
+        np.interp(np.log(ticks), np.log(frequencies), np.arange(_ROWS)),
+        [f"{f / 1000:g} k" if f >= 1000 else str(f) for f in ticks],
+    )
+    axis.set_ylabel("Hz")
+    return image
 
 
 def _draw_share(axis, report: dict) -> None:
@@ -77,28 +120,26 @@ def _draw_share(axis, report: dict) -> None:
 
 
 def _spectrogram(y: np.ndarray, sr: int, top: float) -> tuple[np.ndarray, np.ndarray]:
-    """Levels in dB [rows, columns] on log-spaced frequencies from 50 Hz to `top`."""
+    """Levels in dB [rows, columns], and the rows' frequencies."""
     columns = min(_COLUMNS, max(2, len(y) // 256))
     starts = np.linspace(0, len(y) - 1, columns).astype(int)
     padded = np.pad(y, _N_FFT // 2)
     window = np.hanning(_N_FFT).astype(np.float32)
     frames = np.stack([padded[s : s + _N_FFT] for s in starts])
     power = np.abs(rfft(frames * window, axis=-1)) ** 2
-    frequencies = np.geomspace(50, top, _ROWS)
-    edges = np.geomspace(50, top, _ROWS + 1) * _N_FFT / sr
+    return _log_rows(power, _N_FFT, sr, top)
+
+
+def _log_rows(power: np.ndarray, n_fft: int, sr: int, top: float) -> tuple[np.ndarray, np.ndarray]:
+    """Power [columns, bins] as levels in dB on log-spaced frequencies from 50 Hz to `top`."""
+    frequencies = np.geomspace(_LOWEST_HZ, top, _ROWS)
+    edges = np.geomspace(_LOWEST_HZ, top, _ROWS + 1) * n_fft / sr
     low = edges[:-1].astype(int)
     high = np.maximum(np.ceil(edges[1:]).astype(int), low + 1)
-    total = np.concatenate([np.zeros((columns, 1)), np.cumsum(power, axis=1)], axis=1)
+    total = np.concatenate([np.zeros((len(power), 1)), np.cumsum(power, axis=1)], axis=1)
     high = np.minimum(high, power.shape[1])
     rows = (total[:, high] - total[:, low]) / np.maximum(high - low, 1)
     return 10 * np.log10(rows.T + 1e-10), frequencies
-
-
-def _short(path: str) -> str:
-    """A name that fits the title; characters the font lacks become '?'."""
-    name = pathlib.Path(path).name.encode("latin-1", "replace").decode("latin-1")
-    name = name.replace("$", r"\$")  # matplotlib would read it as mathematics
-    return name if len(name) <= 48 else name[:30] + "..." + name[-15:]
 
 
 def _tempo(song: dict) -> str:
