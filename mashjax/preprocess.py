@@ -162,7 +162,7 @@ def _main(arguments: Sequence[str]) -> None:
         print(check(FLAGS.output))
         return
     if FLAGS.materialise:
-        from mashjax.data.views import materialise
+        from mashjax.data.materialising import materialise
 
         with _progress_bar(" examples") as progress:
             materialise(open_store(FLAGS.output), FLAGS.materialise, progress=progress)

@@ -34,6 +34,7 @@ from mashjax.data.writing import (
     Place,
     clean,
     create_arrays,
+    discard,
     finish,
     read_record,
     rows_are_there,
@@ -109,7 +110,7 @@ def build_store(
     manifest, _ = read_manifest(store)
     rejected = [Rejected(**r) for r in manifest["rejected"]]
     if not sum(manifest["counts"].values()):
-        _discard(store)
+        discard(store)
         raise UserError(_nothing_left(manifest, rejected))
     return Summary(
         songs=len(sources) + len(left_out),
@@ -244,8 +245,10 @@ def _locked(folder: pathlib.Path | None) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(f"{folder}: is being written by another run") from error
-        yield
-        (folder / "LOCK").unlink()
+        try:
+            yield
+        finally:
+            (folder / "LOCK").unlink()
 
 
 def _make_all(
@@ -279,15 +282,6 @@ def _hashes(source: Source) -> dict[str, list[dict[str, str]]]:
             except OSError as error:
                 raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     return hashes
-
-
-def _discard(store: str) -> None:
-    """Remove a store in which nothing is."""
-    import shutil
-
-    folder = local_folder(store)
-    if folder is not None:
-        shutil.rmtree(folder)
 
 
 def _nothing_left(manifest: dict[str, Any], rejected: list[Rejected]) -> str:

@@ -1,6 +1,7 @@
 """Where jobs run: in this process, in others of this machine, or on a Dask cluster."""
 
 import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import multiprocessing
 import os
@@ -86,7 +87,7 @@ def _cluster(scheduler: str) -> Iterator[concurrent.futures.Executor]:
     except ImportError as error:
         raise UserError("--scheduler needs Dask: pip install 'mashjax[cluster]'") from error
     try:
-        client = distributed.Client(scheduler, timeout=20, set_as_default=False)
+        client = distributed.Client(scheduler, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(f"--scheduler={scheduler} does not answer: {error}") from error
     with client:
@@ -96,7 +97,7 @@ def _cluster(scheduler: str) -> Iterator[concurrent.futures.Executor]:
         try:
             yield pool
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False)  # what waits is cancelled
 
 
 def _start_worker() -> None:

@@ -84,7 +84,9 @@ def moments(songs: np.ndarray) -> Moments:
     window = signal.windows.hann(N_FFT, sym=False)
     stft = signal.ShortTimeFFT(window, HOP_LENGTH, fs=1.0)
     y = np.pad(songs.astype(np.float64), [(0, 0), (0, max(0, N_FFT - songs.shape[1]))])
-    logs = np.log10(np.abs(stft.stft(y)) ** 2 + 1e-10)
+    # Whole frames only: the click at which an excerpt begins is not the song's.
+    first, end = stft.lower_border_end[1], stft.upper_border_begin(y.shape[1])[1]
+    logs = np.log10(np.abs(stft.stft(y, p0=first, p1=max(end, first + 1))) ** 2 + 1e-10)
     return Moments(logs.sum((0, 2)), (logs**2).sum((0, 2)), logs.shape[0] * logs.shape[2])
 
 

@@ -200,7 +200,8 @@ class Store:
         try:
             return self.arrays[split][int(self._row_numbers[split][i])].read().result()
         except ValueError as error:
-            raise UserError(self._damage(split, i, "is damaged")) from error
+            why = f"is damaged or cannot be read ({str(error).splitlines()[0][:300]})"
+            raise UserError(self._damage(split, i, why)) from error
 
     def _damage(self, split: str, i: int, what: str) -> str:
         example = self.examples(split)[i]

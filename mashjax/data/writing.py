@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import shutil
 from typing import Any
 
 import numpy as np
@@ -194,18 +195,31 @@ def finish(
 
 def clean(store: str) -> None:
     """Remove what only an unfinished store needs."""
-    location = open_location(store)
+    _remove(store, RECORDS, PLAN)
+
+
+def discard(store: str) -> None:
+    """Remove a whole store, and nothing else that may lie there."""
+    _remove(store, RECORDS, PLAN, MANIFEST, "partners/", *(f"{split}/" for split in SPLITS))
+    folder = local_folder(store)
+    if folder is not None and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _remove(store: str, *names: str) -> None:
+    """Remove files, and folders that end with a slash."""
+    location, folder = open_location(store), local_folder(store)
     with no_room_is_an_error(store):
-        location.delete_range(ts.KvStore.KeyRange(RECORDS, "records0")).result()
-        location.write(PLAN, None).result()
-        folder = local_folder(store)
-        if folder is not None:
-            for leftover in folder.rglob("*.__lock"):
-                leftover.unlink()
-            for empty in sorted((folder / "records").rglob("*"), reverse=True):
-                empty.rmdir()
-            if (folder / "records").is_dir():
-                (folder / "records").rmdir()
+        for name in names:
+            if not name.endswith("/"):
+                location.write(name, None).result()
+            elif folder is None:
+                location.delete_range(ts.KvStore.KeyRange(name, name[:-1] + "0")).result()
+            elif (folder / name).is_dir():
+                shutil.rmtree(folder / name)
+        # What a write that was killed left behind.
+        for leftover in [] if folder is None else folder.rglob("*.__lock"):
+            leftover.unlink()
 
 
 def _paired(
