@@ -30,6 +30,7 @@ class TrainConfig:
     model: Any = dataclasses.field(default_factory=lambda: TASKS["mashup"].Config())
     optim: Optim = dataclasses.field(default_factory=Optim)
     seed: int = 0  # of the parameters, the order of the data and the augmentation
+    incoherent: float = 0.1  # share of pairs that fit in nothing: clashes, too, must come apart
     batch_size: int = 16  # examples per step, over all devices
     frames: int = 130  # STFT frames per example: 3 s
     steps: int = 1000  # optimiser steps in all

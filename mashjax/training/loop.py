@@ -17,7 +17,8 @@ import numpy as np
 
 import mashjax
 from mashjax.data.batches import batches
-from mashjax.data.store import Store, open_store
+from mashjax.data.prefetch import prefetched
+from mashjax.data.store import Store, decode, open_store
 from mashjax.errors import UserError
 from mashjax.nn.weights import unflatten
 from mashjax.tasks import TASKS
@@ -54,10 +55,10 @@ def train(
     checkpoint does not fit the config, FloatingPointError when the loss is not a number.
     """
     task, workdir = TASKS[cfg.task], pathlib.Path(workdir)
-    store = open_store(pathlib.Path(data))
+    store = open_store(data)
     check_store(cfg, store)
     mesh = meshes.data_mesh(cfg.batch_size)
-    batch = training_batches(cfg, store)
+    batch = training_batches(cfg, store, part=meshes.own_part())
     workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=cfg.keep)
 
@@ -73,7 +74,9 @@ def train(
         state, statistics = take_over(cfg, source, state, where=str(init_from))
         LOG.info("starting from step %d of %s", source.step, init_from)
     else:
-        statistics = task.statistics(cfg.model, map(batch, range(cfg.statistics_batches)))
+        whole = training_batches(cfg, store)  # the same in every process
+        first = range(cfg.statistics_batches)
+        statistics = task.statistics(cfg.model, (decode(whole(step)) for step in first))
     state, statistics = jax.device_put((state, statistics), meshes.replicated(mesh))
 
     metadata = {
@@ -92,11 +95,18 @@ def train(
     metrics = MetricsFile(workdir / "metrics.jsonl", resume_step=int(state.step))
     train_step = make_step(cfg, mesh)
     report = Report(cfg, metrics, first=int(state.step))
-    with _stop_requested() as stop_requested, contextlib.ExitStack() as at_the_end:
+    # Blocked on in the thread that fetches: what it hands over has arrived.
+    fetch = lambda step: jax.block_until_ready(meshes.put_batch(mesh, batch(step)))  # noqa: E731
+    steps = range(int(state.step), cfg.steps)
+    with (
+        _stop_requested() as stop_requested,
+        contextlib.ExitStack() as at_the_end,
+        prefetched(fetch, steps) as fetched,
+    ):
         at_the_end.callback(checkpoints.wait)  # a save under way is finished, whatever happens
-        for step in range(int(state.step), cfg.steps):
+        for step in steps:
             started = time.perf_counter()
-            sources = meshes.put_batch(mesh, batch(step))
+            sources = next(fetched)
             waited = time.perf_counter() - started
             state, results = train_step(state, statistics, sources)
             if meshes.must_block(mesh):
@@ -144,11 +154,13 @@ def take_over(
 ) -> tuple[TrainState, Any]:
     """A fresh state with another run's averaged parameters, and that run's statistics.
 
-    The model must be the same: the parameters mean something only with its features.
+    The model must be the same: the parameters mean something only with its features. How its
+    examples are augmented may change.
     """
     if source.metadata["task"] != cfg.task:
         raise UserError(f"{where}: is of task={source.metadata['task']}, not of task={cfg.task}")
-    check_same(source.metadata["config"]["model"], as_dict(cfg)["model"], where=where, of="model.")
+    saved, now = source.metadata["config"]["model"], as_dict(cfg)["model"]
+    check_same(saved | {"augment": now["augment"]}, now, where=where, of="model.")
     tree = unflatten(source.arrays)
     # Two copies, since the step gives the memory of both away.
     params, ema = (jax.tree.map(jnp.array, tree["ema"]) for _ in range(2))
@@ -164,14 +176,20 @@ def check_store(cfg: TrainConfig, store: Store) -> None:
         )
 
 
-def training_batches(cfg: TrainConfig, store: Store) -> Callable[[int], np.ndarray]:
-    """The batch of each step, a pure function of (seed, step)."""
+def training_batches(
+    cfg: TrainConfig, store: Store, *, part: tuple[int, int] = (0, 1)
+) -> Callable[[int], np.ndarray]:
+    """The batch of each step, or this process's part of it; a pure function of (seed, step)."""
+    task = TASKS[cfg.task]
+    wanted = min(task.read_samples(cfg.model, cfg.frames), store.settings.samples)
     return batches(
         store,
         split="train",
         seed=cfg.seed,
         batch_size=cfg.batch_size,
-        samples=TASKS[cfg.task].example_samples(cfg.model, cfg.frames),
+        samples=max(wanted, task.example_samples(cfg.model, cfg.frames)),
+        incoherent=cfg.incoherent,
+        part=part,
     )
 
 
@@ -196,7 +214,7 @@ def evaluate(
         samples=TASKS[cfg.task].example_samples(cfg.model, cfg.frames),
     )
     # Batches wrap around at the end of a split; an example counts once.
-    parts = (batch(n)[: examples - n * size] for n in range(-(-examples // size)))
+    parts = (decode(batch(n)[: examples - n * size]) for n in range(-(-examples // size)))
     return TASKS[cfg.task].evaluate(cfg.model, params, statistics, parts)
 
 

@@ -30,9 +30,14 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
+def own_part() -> tuple[int, int]:
+    """(process, processes): each reads its own slice of every batch."""
+    return jax.process_index(), jax.process_count()
+
+
 def put_batch(mesh: Mesh, batch: np.ndarray) -> jax.Array:
-    """A batch from host memory, cut over the devices."""
-    return jax.device_put(batch, batch_sharding(mesh))
+    """This process's part of a batch, from host memory to its devices; together they are it."""
+    return jax.make_array_from_process_local_data(batch_sharding(mesh), batch)
 
 
 def must_block(mesh: Mesh) -> bool:

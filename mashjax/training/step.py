@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from mashjax.data.store import decode
 from mashjax.tasks import TASKS
 from mashjax.training.config import Optim, TrainConfig
 from mashjax.training.mesh import batch_sharding, replicated
@@ -39,8 +40,8 @@ def init_state(cfg: TrainConfig, mesh: Mesh) -> TrainState:
 def make_step(cfg: TrainConfig, mesh: Mesh) -> Callable:
     """The compiled step: (state, statistics, sources) -> (state, metrics).
 
-    sources: [batch, ...], cut along the mesh. The old state's memory is given away. Randomness is a
-    pure function of (seed, step), so a resumed run needs no more than the state.
+    sources: int16 [batch, ...] as stored, cut along the mesh. The old state's memory is given away.
+    Randomness is a pure function of (seed, step), so a resumed run needs no more than the state.
     """
     task, tx, rate = TASKS[cfg.task], optimiser(cfg), schedule(cfg)
 
@@ -48,7 +49,9 @@ def make_step(cfg: TrainConfig, mesh: Mesh) -> Callable:
         key = jax.random.fold_in(root, state.step)
 
         def loss_fn(params):
-            return task.loss_fn(cfg.model, params, statistics, sources, key)
+            return task.loss_fn(
+                cfg.model, params, statistics, decode(sources), key, frames=cfg.frames
+            )
 
         (loss, parts), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)

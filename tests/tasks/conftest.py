@@ -52,13 +52,20 @@ def sources():
 
 
 @pytest.fixture(scope="session")
+def mashups(sources):
+    """The same music as somebody's mashups: [batch, label and two originals, samples]."""
+    lead1, backing1, lead2, backing2 = np.moveaxis(sources, 1, 0)
+    return np.stack([lead1 + backing2, lead1 + backing1, lead2 + backing2], axis=1)
+
+
+@pytest.fixture(scope="session")
 def statistics(cfg, sources):
     return mashup.statistics(cfg, [sources])
 
 
 @pytest.fixture(scope="session")
 def example(cfg, sources):
-    return jax.jit(lambda sources: make_example(cfg, sources, None))(sources)
+    return jax.jit(lambda sources: make_example(cfg, sources))(sources)
 
 
 @pytest.fixture(scope="session")

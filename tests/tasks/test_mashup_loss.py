@@ -1,14 +1,19 @@
 """Features, losses and scores of the mashup task, by numbers that are known beforehand."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mashjax.tasks import mashup
+from mashjax.tasks.mashup import direct as head
 from mashjax.tasks.mashup import masks
 from mashjax.tasks.mashup.evaluate import phi, si_sdr
-from mashjax.tasks.mashup.examples import level_matched, log_magnitude
+from mashjax.tasks.mashup.examples import level_matched, log_magnitude, make_example, varied
+
+FRAMES = 90  # of the sources' 94: the rest is slack for the augmentation
 
 
 def filters_of(cfg, example, *, mask1, mask2, rotation=0.0):
@@ -18,24 +23,45 @@ def filters_of(cfg, example, *, mask1, mask2, rotation=0.0):
     return masks.Filters(mask(mask1), mask(mask2), turn, turn)
 
 
-def test_songs_are_level_matched_and_sources_keep_their_share(cfg, sources):
-    song1, song2, lead1, backing2 = level_matched(cfg, sources, None)
-    np.testing.assert_allclose(np.sqrt(np.mean(np.square(song1), -1)), 1, rtol=1e-5)
-    np.testing.assert_allclose(np.sqrt(np.mean(np.square(song2), -1)), 1, rtol=1e-5)
+def rms(y):
+    return np.sqrt(np.mean(np.square(y), -1))
+
+
+def test_songs_are_level_matched_and_sources_keep_their_share(sources):
+    song1, song2, (lead1, backing2) = level_matched(sources)
+    np.testing.assert_allclose(rms(song1), 1, rtol=1e-5)
+    np.testing.assert_allclose(rms(song2), 1, rtol=1e-5)
     ratio = sources[:, 0].std(-1) / (sources[:, 0] + sources[:, 1]).std(-1)
     np.testing.assert_allclose(lead1.std(-1), ratio, rtol=1e-3)
-    louder = level_matched(cfg, sources * np.float32(7), None)
-    np.testing.assert_allclose(louder, [song1, song2, lead1, backing2], rtol=1e-4, atol=1e-5)
+    louder = level_matched(sources * np.float32(7))
+    for ours, theirs in zip(jax.tree.leaves(louder), (song1, song2, lead1, backing2), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_gains_are_drawn_within_their_range(cfg, sources):
-    _, _, lead1, _ = level_matched(cfg, sources, None)
-    drawn = [level_matched(cfg, sources, jax.random.key(k)) for k in range(8)]
-    leads = np.array([np.abs(d[2]).max(-1) / np.abs(d[0]).max(-1) for d in drawn])
-    plain = np.abs(lead1).max(-1) / np.abs(level_matched(cfg, sources, None)[0]).max(-1)
-    decibels = 20 * np.log10(leads / plain)
-    assert np.abs(decibels).max() <= 2 * cfg.gain_db
+def test_a_mashup_keeps_the_levels_of_its_originals(mashups):
+    """The second original is half as loud in it: one factor for all, and a mean RMS of 1."""
+    mashups = mashups.copy()
+    mashups[:, 2] *= 0.5 * (rms(mashups[:, 1]) / rms(mashups[:, 2]))[:, None]
+    songs = level_matched(mashups)
+    np.testing.assert_allclose(rms(songs.song1), 4 / 3, rtol=1e-4)
+    np.testing.assert_allclose(rms(songs.song2), 2 / 3, rtol=1e-4)
+    np.testing.assert_allclose(
+        rms(songs.label) / rms(songs.song1), rms(mashups[:, 0]) / rms(mashups[:, 1]), rtol=1e-4
+    )
+    assert len(songs.parts) == 1
+
+
+def test_only_what_a_label_allows_is_augmented(cfg, sources, mashups):
+    """Leads and backings of a pair vary on their own; a mashup goes with its originals."""
+    vary = jax.jit(lambda y, seed: varied(cfg, y, jax.random.key(seed), frames=FRAMES))
+    drawn = [vary(sources, seed) for seed in range(4)]
+    balance = np.array([rms(y[:, 0]) / rms(y[:, 1]) for y in drawn])
+    decibels = 20 * np.log10(balance / (rms(sources[:, 0]) / rms(sources[:, 1])))
     assert decibels.std() > 0.5
+    y = vary(mashups, 0)
+    assert y.shape == (4, 3, (FRAMES - 1) * cfg.hop_length)
+    other = vary(0.5 * mashups[:, [1, 2, 0]], 0)
+    np.testing.assert_allclose(other, 0.5 * y[:, jnp.array([1, 2, 0])], atol=1e-6)
 
 
 def test_white_noise_of_rms_1_has_0_db_in_every_band(cfg):
@@ -54,13 +80,13 @@ def test_silence_is_the_floor(cfg):
 
 def test_the_loss_of_the_right_answer_is_zero(cfg, example):
     """Songs that are nothing but what is wanted of them, kept whole."""
-    pure = example._replace(lead1=example.song1, backing2=example.song2)
+    pure = example._replace(parts=(example.song1, example.song2))
     loss, _ = masks.loss(cfg, {}, filters_of(cfg, example, mask1=1.0, mask2=1.0), pure)
     assert float(loss) < 1e-5
 
 
 def test_the_losses_of_known_mistakes(cfg, example):
-    pure = example._replace(lead1=example.song1, backing2=example.song2)
+    pure = example._replace(parts=(example.song1, example.song2))
     cost = lambda **wrong: masks.loss(cfg, {}, filters_of(cfg, example, **wrong), pure)[1]  # noqa: E731
     # Half of either song is missing, and so half of each source and half of the mashup.
     half = cost(mask1=0.5, mask2=0.5)
@@ -80,27 +106,43 @@ def test_the_losses_of_known_mistakes(cfg, example):
     assert float(turned["phase"]) == pytest.approx(1, abs=1e-4)
 
 
-def test_each_network_learns_from_its_own_loss(cfg, lively, sources):
-    def part(name):
-        def loss(params):
-            return mashup.loss_fn(cfg, params, lively.statistics, sources, jax.random.key(0))[1][
-                name
-            ]
+def test_a_mashup_alone_is_compared_as_a_whole(cfg, example):
+    """Shares may be wrong as long as their sum is right; what both turn, the sum has turned."""
+    halves = example._replace(
+        song1=example.song1, song2=example.song1, parts=(1.5 * example.song1,)
+    )
+    uneven = masks.loss(cfg, {}, filters_of(cfg, example, mask1=1.0, mask2=0.5), halves)[1]
+    assert max(map(float, uneven.values())) < 1e-5
+    cost = lambda **wrong: masks.loss(cfg, {}, filters_of(cfg, example, **wrong), halves)[1]  # noqa: E731
+    silent = cost(mask1=0.5, mask2=0.25)
+    assert float(silent["complex"]) == pytest.approx(0.5, abs=1e-4)
+    assert float(silent["compressed"]) == pytest.approx(1 - 0.5**0.3, abs=5e-3)
+    turned = cost(mask1=1.0, mask2=0.5, rotation=np.pi / 2)
+    assert float(turned["phase"]) == pytest.approx(1, abs=1e-4)
 
-        return loss
+
+@pytest.mark.parametrize("kind", ["sources", "mashups"])
+def test_each_network_learns_from_its_own_loss(cfg, kind, request):
+    """Masks are the magnitude network's, rotations the phase network's."""
+    example = make_example(cfg, request.getfixturevalue(kind))
+    rng = np.random.default_rng(0)
+    shape = (*example.song1.shape[:2], cfg.bands.count)
+    turn = rng.uniform(-2, 2, (2, *shape[:2], cfg.bands.linear))
+    filters = masks.Filters(*map(np.float32, (*rng.uniform(0.1, 0.9, (2, *shape)), *turn)))
 
     @jax.jit
-    def norms(params):
-        grads = {name: jax.grad(part(name))(params) for name in ("complex", "compressed", "phase")}
-        size = lambda tree: sum(jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(tree))  # noqa: E731
-        return {name: {net: size(g) for net, g in grad.items()} for name, grad in grads.items()}
+    def sizes(filters):
+        losses = lambda filters: masks.loss(cfg, {}, filters, example)[1]  # noqa: E731
+        return jax.tree.map(
+            lambda gradient: jnp.sum(jnp.abs(gradient)), jax.jacrev(losses)(filters)
+        )
 
-    found = norms(lively.params)
+    found = sizes(filters)
     for name in ("complex", "compressed"):
-        assert found[name]["phase"] == 0
-        assert found[name]["magnitude"] > 1e-3
-    assert found["phase"]["magnitude"] == 0
-    assert found["phase"]["phase"] > 1e-4
+        assert min(found[name].mask1, found[name].mask2) > 0.1
+        assert found[name].rotation1 == found[name].rotation2 == 0
+    assert found["phase"].mask1 == found["phase"].mask2 == 0
+    assert min(found["phase"].rotation1, found["phase"].rotation2) > 0.1
 
 
 def test_si_sdr_of_a_known_error():
@@ -129,3 +171,23 @@ def test_scores_of_a_fresh_model_are_the_plain_sums(cfg, fresh, sources):
     assert scores["phi_model"] == pytest.approx(scores["phi_sum"], abs=1e-3)
     assert scores["si_sdr_oracle"] > scores["si_sdr_sum"] + 8
     assert scores["phi_oracle"] < 0.5 * scores["phi_sum"]
+
+
+def test_scores_of_mashups_without_sources(cfg, fresh, sources, mashups):
+    """The songs at the levels that they have, and no oracle."""
+    scores = mashup.evaluate(cfg, fresh.params, fresh.statistics, [mashups])
+    assert {"phi_model", "phi_no_rotation"} <= scores.keys()
+    assert not [name for name in scores if "oracle" in name]
+    lead1, backing1, lead2, backing2 = np.moveaxis(sources, 1, 0)
+    expected = np.mean(si_sdr(lead1 + backing1 + lead2 + backing2, lead1 + backing2))
+    assert scores["si_sdr_sum"] == pytest.approx(float(expected), abs=2e-3)
+    assert scores["si_sdr_model"] == pytest.approx(scores["si_sdr_sum"], abs=1e-2)
+
+
+def test_the_direct_head_learns_from_mashups(cfg, mashups):
+    direct = dataclasses.replace(cfg, linear_bins=257, log_bands=0, head="direct")
+    statistics = mashup.statistics(direct, [mashups])
+    example = make_example(direct, mashups)
+    painting = head.Painting(log_magnitude(direct, example.label), jnp.angle(example.label))
+    loss, _ = head.loss(direct, statistics, painting, example)
+    assert float(loss) < 1e-5

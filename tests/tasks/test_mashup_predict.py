@@ -130,7 +130,9 @@ def test_the_direct_head_paints(cfg, songs, sources):
     mean = 10 ** (state.statistics["mean"] / 2) * (0.375 * 256) ** 0.5
     np.testing.assert_allclose(painting.magnitude[3], mean, rtol=1e-4)
     _, parts = jax.jit(
-        lambda params: mashup.loss_fn(direct, params, state.statistics, sources, jax.random.key(0))
+        lambda params: mashup.loss_fn(
+            direct, params, state.statistics, sources, jax.random.key(0), frames=180
+        )
     )(params)
     # Phases of nothing but zeros against phases from everywhere: 1 = random.
     assert float(parts["phase"]) == pytest.approx(1, abs=0.05)

@@ -2,12 +2,13 @@
 
 mashup = sum over both songs of mask * |X| * exp(i (angle X + rotation)), X the song's own STFT.
 Song 1 gives the lead and song 2 the backing; a training example is the four sources
-lead 1, backing 1, lead 2, backing 2, of which the wanted mashup is the first plus the last.
+lead 1, backing 1, lead 2, backing 2, of which the wanted mashup is the first plus the last; or it
+is a mashup that somebody made, and its two originals.
 """
 
 from mashjax.tasks.mashup.config import Config, config_from_dict
 from mashjax.tasks.mashup.evaluate import evaluate
-from mashjax.tasks.mashup.examples import example_samples, statistics
+from mashjax.tasks.mashup.examples import example_samples, read_samples, statistics
 from mashjax.tasks.mashup.model import init_model, loss_fn
 from mashjax.tasks.mashup.predict import (
     SHIPPED,
@@ -33,5 +34,6 @@ __all__ = [
     "loss_fn",
     "predict",
     "predict_direct",
+    "read_samples",
     "statistics",
 ]

@@ -5,6 +5,7 @@ import functools
 from typing import Any
 
 from mashjax.audio.stft import StftSettings
+from mashjax.data.augment import Augment
 from mashjax.tasks.mashup.bands import Bands
 
 
@@ -29,7 +30,7 @@ class Config:
     first_mask: float = 0.95  # both masks before training: a clean overlay
     phase_weight: float = 0.1  # of the phase network's loss; its gradients reach nothing else
     compressed_weight: float = 0.3  # of the compressed-magnitude loss beside the complex one
-    gain_db: float = 3.0  # augmentation: each source's level is drawn from +- this
+    augment: Augment = dataclasses.field(default_factory=Augment)  # of training examples
     block_frames: int = 512  # inference runs in blocks of this many frames
 
     @property
@@ -56,7 +57,7 @@ class Network:
 def config_from_dict(fields: dict[str, Any]) -> Config:
     """A config from its fields as JSON gives them. Raises KeyError or TypeError."""
     networks = {name: Network(**fields[name]) for name in ("magnitude", "phase")}
-    return Config(**{**fields, **networks})
+    return Config(**{**fields, **networks, "augment": Augment(**fields["augment"])})
 
 
 _bands = functools.lru_cache(maxsize=16)(Bands)

@@ -55,7 +55,7 @@ def loss(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Mean squared error of the normalised log-magnitude, and mean of 1 - cos of the phase error
     (1 = random)."""
-    label = example.lead1 + example.backing2
+    label = example.label
     error = (painting.log_power - log_magnitude(cfg, label)) / statistics["scale"]
     parts = {
         "magnitude": jnp.mean(error**2),

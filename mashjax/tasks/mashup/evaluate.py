@@ -17,11 +17,11 @@ def evaluate(
 ) -> dict[str, float]:
     """Means over all examples of the batches.
 
-    batches: sources [batch, 4, samples].
+    batches: sources [batch, 4 or 3, samples], see `level_matched`.
     Returns for each of "sum" (both songs as they are), "model", "no_rotation" (its masks alone)
-    and "oracle" (the ratio mask made of the true sources): `si_sdr_*` in dB and `phi_*`, the
-    magnitude-weighted mean of 1 - cos of the phase error (1 = random); "examples"; and
-    "worse_than_sum", how many of them the model made worse.
+    and, where the true sources are known, "oracle" (the ratio mask made of them): `si_sdr_*` in dB
+    and `phi_*`, the magnitude-weighted mean of 1 - cos of the phase error (1 = random);
+    "examples"; and "worse_than_sum", how many of them the model made worse.
     """
     score = jax.jit(lambda params, sources: _scores(cfg, params, statistics, sources))
     collected = [jax.device_get(score(params, sources)) for sources in batches]
@@ -55,17 +55,17 @@ def phi(estimate: jax.Array, target: jax.Array) -> jax.Array:
 def _scores(
     cfg: Config, params: Params, statistics: Statistics, sources: jax.Array
 ) -> dict[str, jax.Array]:
-    songs = level_matched(cfg, sources, None)
-    song1, song2, lead1, backing2 = transform(cfg, songs)
-    bins = cfg.bands.bins
+    songs = level_matched(sources)
+    example = jax.tree.map(lambda y: transform(cfg, y), songs)
+    song1, song2, bins = example.song1, example.song2, cfg.bands.bins
     result = apply(cfg, params, statistics, song1[..., :bins], song2[..., :bins])
-    oracle = song1 * _share(lead1, song1 - lead1) + song2 * _share(backing2, song2 - backing2)
     estimates = {
         "sum": song1 + song2,
         **HEADS[cfg.head].estimates(cfg, result, song1, song2),
-        "oracle": oracle,
     }
-    label, target = lead1 + backing2, songs[2] + songs[3]
+    if len(example.parts) == 2:
+        estimates["oracle"] = sum(map(_ideal, (song1, song2), example.parts))
+    label, target = example.label, songs.label
     scores = {}
     for name, estimate in estimates.items():
         y = istft(
@@ -79,5 +79,7 @@ def _scores(
     return scores
 
 
-def _share(wanted: jax.Array, other: jax.Array) -> jax.Array:
-    return jnp.abs(wanted) / jnp.maximum(jnp.abs(wanted) + jnp.abs(other), 1e-12)
+def _ideal(song: jax.Array, wanted: jax.Array) -> jax.Array:
+    """A song through the ratio mask of what is wanted of it."""
+    rest = song - wanted
+    return song * jnp.abs(wanted) / jnp.maximum(jnp.abs(wanted) + jnp.abs(rest), 1e-12)

@@ -1,5 +1,6 @@
 """From a batch of sources to level-matched spectra, and the features a network sees of them."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -8,18 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from mashjax.audio.stft import stft
+from mashjax.data.augment import augmented, slack
 from mashjax.tasks.mashup.config import Config
 
 Statistics = dict[str, Any]  # mean and scale of the log-magnitudes, each [bands]
 
 
 class Example(NamedTuple):
-    """Spectra [batch, frames, bins] of both songs and of the sources that the mashup is made of."""
+    """Both songs, and what the wanted mashup is the sum of: samples or spectra, [batch, ...].
+
+    parts: (lead 1, backing 2), or where only the mashup itself is known, just that.
+    """
 
     song1: jax.Array
     song2: jax.Array
-    lead1: jax.Array
-    backing2: jax.Array
+    parts: tuple[jax.Array, ...]
+
+    @property
+    def label(self) -> jax.Array:
+        return functools.reduce(jnp.add, self.parts)
 
 
 def example_samples(cfg: Config, frames: int) -> int:
@@ -27,27 +35,49 @@ def example_samples(cfg: Config, frames: int) -> int:
     return (frames - 1) * cfg.hop_length
 
 
-def make_example(cfg: Config, sources: jax.Array, key: jax.Array | None) -> Example:
-    """Sum sources to songs of RMS 1 and transform them.
+def read_samples(cfg: Config, frames: int) -> int:
+    """How much of an example training should read, where there is so much: augmentation needs
+    more than it gives."""
+    samples = example_samples(cfg, frames)
+    return samples + slack(cfg.augment, samples)
 
-    sources: [batch, 4, samples], lead 1, backing 1, lead 2, backing 2; key: draws each source's
-    gain (None: as they are).
+
+def varied(cfg: Config, sources: jax.Array, key: jax.Array, *, frames: int) -> jax.Array:
+    """Augment a training batch, [batch, sources, at least example_samples(frames)]; see `Augment`.
+
+    The originals of a mashup share everything with it: its levels and its tone are made of theirs.
     """
-    return spectra(cfg, level_matched(cfg, sources, key))
+    pairs = sources.shape[1] == 4
+    return augmented(
+        sources,
+        key,
+        settings=cfg.augment,
+        samples=example_samples(cfg, frames),
+        parts=(0, 1, 2, 3) if pairs else (0, 0, 0),
+        songs=(0, 0, 1, 1) if pairs else (0, 0, 0),
+    )
 
 
-def level_matched(cfg: Config, sources: jax.Array, key: jax.Array | None) -> jax.Array:
-    """Sources -> song 1, song 2, lead 1, backing 2, scaled so that each song's RMS is 1.
+def make_example(cfg: Config, sources: jax.Array) -> Example:
+    """Spectra [batch, frames, bins] of level-matched sources; see `level_matched`."""
+    songs = level_matched(sources)
+    return jax.tree.map(lambda y: transform(cfg, y)[..., : cfg.bands.bins], songs)
 
-    sources: [batch, 4, samples]. Returns [4, batch, samples].
+
+def level_matched(sources: jax.Array) -> Example:
+    """Bring songs to an RMS of 1: each of a pair, or on average those that a mashup was made of.
+
+    sources: [batch, 4, samples], lead 1, backing 1, lead 2, backing 2; or [batch, 3, samples], the
+    mashup and its two originals at the levels that they have in it.
     """
-    if key is not None:
-        gain = jax.random.uniform(key, (*sources.shape[:2], 1), minval=-1.0, maxval=1.0)
-        sources = sources * 10 ** (cfg.gain_db * gain / 20)
+    if sources.shape[1] == 3:
+        label, song1, song2 = jnp.moveaxis(sources, 1, 0)
+        gain = 2 / (1 / unit_gain(song1) + 1 / unit_gain(song2))
+        return Example(song1 * gain, song2 * gain, (label * gain,))
     lead1, backing1, lead2, backing2 = jnp.moveaxis(sources, 1, 0)
     gain1, gain2 = unit_gain(lead1 + backing1), unit_gain(lead2 + backing2)
-    song1, song2 = (lead1 + backing1) * gain1, (lead2 + backing2) * gain2
-    return jnp.stack([song1, song2, lead1 * gain1, backing2 * gain2])
+    songs = (lead1 + backing1) * gain1, (lead2 + backing2) * gain2
+    return Example(*songs, (lead1 * gain1, backing2 * gain2))
 
 
 def unit_gain(y: jax.Array) -> jax.Array:
@@ -56,13 +86,8 @@ def unit_gain(y: jax.Array) -> jax.Array:
     return 1 / jnp.maximum(rms, 1e-4)
 
 
-def spectra(cfg: Config, songs: jax.Array) -> Example:
-    """[4, batch, samples] -> spectra in which white noise of RMS 1 has a power of 1 per bin."""
-    return Example(*(transform(cfg, songs)[..., : cfg.bands.bins]))
-
-
 def transform(cfg: Config, y: jax.Array) -> jax.Array:
-    """STFT [..., frames, all bins] in the networks' scale."""
+    """STFT [..., frames, all bins], scaled: white noise of RMS 1 has a power of 1 in each bin."""
     return stft(y, n_fft=cfg.n_fft, hop_length=cfg.hop_length) * spectrum_scale(cfg)
 
 
@@ -97,6 +122,6 @@ def statistics(cfg: Config, batches: Iterable[np.ndarray]) -> Statistics:
 
 
 def _moments(cfg: Config, sources: jax.Array) -> tuple[jax.Array, jax.Array]:
-    example = make_example(cfg, sources, None)
+    example = make_example(cfg, sources)
     logs = log_magnitude(cfg, jnp.concatenate([example.song1, example.song2]))
     return jnp.mean(logs, axis=(0, 1)), jnp.mean(logs**2, axis=(0, 1))

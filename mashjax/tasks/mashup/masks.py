@@ -62,33 +62,33 @@ def result(
 def loss(
     cfg: Config, statistics: Statistics, filters: Filters, example: Example
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Complex L1 on the mashup and on both of its sources, compressed-magnitude L1 on the mashup.
+    """Complex L1 on the mashup and its sources, compressed-magnitude L1 on the mashup, phase error.
 
-    The rotations are constants here: the magnitude network learns under the phase that there is,
-    and the phase network from its own loss alone, the mean of 1 - cos of each source's phase
-    error, weighted by the source's magnitude (0 = right, 1 = random).
+    The rotations are constants to the first two: the magnitude network learns under the phase that
+    there is, and the phase network from its own loss alone, the mean of 1 - cos of the phase
+    error, weighted by magnitude (0 = right, 1 = random): of each source where both are known, else
+    of the mashup.
     """
-    fixed = jax.lax.stop_gradient(filters)._replace(mask1=filters.mask1, mask2=filters.mask2)
-    lead1, backing2 = filtered(cfg, fixed, example.song1, example.song2)
-    label = example.lead1 + example.backing2
-    mashup = lead1 + backing2
-    # Relative to the label's own level, so that a quiet batch weighs as much as a loud one.
-    level = _l1(label)
-    errors = _l1(mashup - label) + _l1(lead1 - example.lead1) + _l1(backing2 - example.backing2)
+    fixed = jax.lax.stop_gradient(filters)
+    masked = fixed._replace(mask1=filters.mask1, mask2=filters.mask2)
+    turned = fixed._replace(rotation1=filters.rotation1, rotation2=filters.rotation2)
+    shares = filtered(cfg, masked, example.song1, example.song2)
+    mashup, label = shares[0] + shares[1], example.label
+    errors = [_l1(mashup - label)]
+    if len(example.parts) == 2:
+        errors += [_l1(share - part) for share, part in zip(shares, example.parts, strict=True)]
     compressed = jnp.mean(jnp.abs(_compress(mashup) - _compress(label)))
-    compressed = compressed / jnp.mean(_compress(label))
-    linear = cfg.bands.linear
+    shares = filtered(cfg, turned, example.song1, example.song2)
+    heard = shares if len(example.parts) == 2 else (shares[0] + shares[1],)
     phase = [
-        _phase_error(song[..., :linear], rotation, source[..., :linear])
-        for song, rotation, source in (
-            (example.song1, filters.rotation1, example.lead1),
-            (example.song2, filters.rotation2, example.backing2),
-        )
+        _phase_error(share[..., : cfg.bands.linear], part[..., : cfg.bands.linear])
+        for share, part in zip(heard, example.parts, strict=True)
     ]
     parts = {
-        "complex": errors / level,
-        "compressed": compressed,
-        "phase": (phase[0] + phase[1]) / 2,
+        # Relative to the label's own level, so that a quiet batch weighs as much as a loud one.
+        "complex": jnp.sum(jnp.stack(errors)) / _l1(label),
+        "compressed": compressed / jnp.mean(_compress(label)),
+        "phase": jnp.mean(jnp.stack(phase)),
     }
     total = (
         parts["complex"]
@@ -148,11 +148,10 @@ def _advance(cfg: Config, song: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.real(turn), jnp.imag(turn)
 
 
-def _phase_error(song: jax.Array, rotation: jax.Array, source: jax.Array) -> jax.Array:
-    wanted = source * jnp.conj(song)
-    weight = jnp.abs(source)
-    size = jnp.maximum(jnp.abs(wanted), 1e-9)
-    cos = (jnp.real(wanted) * jnp.cos(rotation) + jnp.imag(wanted) * jnp.sin(rotation)) / size
+def _phase_error(heard: jax.Array, wanted: jax.Array) -> jax.Array:
+    """Mean of 1 - cos of the phases' difference, weighted by the wanted magnitude."""
+    product, weight = heard * jnp.conj(wanted), jnp.abs(wanted)
+    cos = jnp.real(product) / jnp.maximum(jnp.abs(product), 1e-9)
     return jnp.sum(weight * (1 - cos)) / (jnp.sum(weight) + 1e-9)
 
 

@@ -9,7 +9,7 @@ from flax import nnx
 from mashjax.nn.encoder_decoder import EncoderDecoder
 from mashjax.tasks.mashup import direct, masks
 from mashjax.tasks.mashup.config import Config, Network
-from mashjax.tasks.mashup.examples import Statistics, make_example
+from mashjax.tasks.mashup.examples import Statistics, make_example, varied
 
 Params = dict[str, Any]  # {"magnitude": ..., "phase": ...}
 
@@ -53,13 +53,20 @@ def apply(
 
 
 def loss_fn(
-    cfg: Config, params: Params, statistics: Statistics, sources: jax.Array, key: jax.Array
+    cfg: Config,
+    params: Params,
+    statistics: Statistics,
+    sources: jax.Array,
+    key: jax.Array,
+    *,
+    frames: int,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The training loss of a batch, and its parts by name.
 
-    sources: [batch, 4, samples]; key: for augmentation.
+    sources: [batch, 4 or 3, samples], see `level_matched`; key: for augmentation; frames: how many
+    the loss is taken over, for which there may be more samples than they need.
     """
-    example = make_example(cfg, sources, key)
+    example = make_example(cfg, varied(cfg, sources, key, frames=frames))
     result = apply(cfg, params, statistics, example.song1, example.song2)
     return HEADS[cfg.head].loss(cfg, statistics, result, example)
 
