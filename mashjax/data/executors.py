@@ -96,6 +96,11 @@ def _cluster(scheduler: str) -> Iterator[concurrent.futures.Executor]:
         pool = client.get_executor(pure=False, retries=2)
         try:
             yield pool
+        except (distributed.KilledWorker, distributed.CancelledError) as error:
+            raise UserError(
+                f"the cluster at {scheduler} lost its workers: "
+                "run the same command again to go on"
+            ) from error
         finally:
             pool.shutdown(wait=False)  # what waits is cancelled
 
