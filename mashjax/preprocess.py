@@ -27,7 +27,7 @@ import mashjax
 from mashjax import cli
 from mashjax.data.building import Progress, Summary, build_store
 from mashjax.data.sources import Rejected, Source
-from mashjax.data.store import AGAIN, Settings, file_sha256, open_store, verify
+from mashjax.data.store import AGAIN, SPLITS, Settings, file_sha256, open_store, verify
 from mashjax.errors import UserError
 
 LAYOUTS = ("labelled", "stems", "songs", "midi")
@@ -110,7 +110,7 @@ def _find(
 
 def report(summary: Summary, output: str) -> str:
     """The lines printed at the end."""
-    counts = ", ".join(f"{n} {split}" for split, n in summary.examples.items())
+    counts = ", ".join(f"{summary.examples[split]} {split}" for split in SPLITS)
     lines = [
         f"songs in: {summary.songs}, rejected: {len(summary.rejected)}"
         + (f", done before: {summary.kept}" if summary.kept else ""),

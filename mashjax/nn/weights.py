@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mashjax.audio.files import replacing
 from mashjax.errors import UserError
 
 FORMAT = "mashjax-weights-1"
@@ -37,9 +38,10 @@ def write_weights(directory: str | os.PathLike, weights: Weights) -> None:
     metadata["sha256"] = {name: sha256(leaf) for name, leaf in leaves.items()}
     metadata["settings_sha256"] = _settings_sha256(weights.metadata)
     (directory / "metadata.json").unlink(missing_ok=True)
-    _replace(directory / "weights.npz", lambda file: np.savez(file, **leaves))
-    text = json.dumps(metadata, indent=1, sort_keys=True) + "\n"
-    _replace(directory / "metadata.json", lambda file: file.write(text.encode()))
+    with replacing(directory / "weights.npz") as beside:
+        np.savez(beside, **leaves)
+    with replacing(directory / "metadata.json") as beside:
+        beside.write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
 
 
 def read_weights(directory: str | os.PathLike) -> Weights:
@@ -101,15 +103,6 @@ def unflatten(flat: dict[str, Any]) -> dict[str, Any]:
             branch = branch.setdefault(parent, {})
         branch[name] = value
     return tree
-
-
-def _replace(path: pathlib.Path, write) -> None:
-    beside = path.with_name(path.name + ".tmp")
-    with open(beside, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
 
 
 def _line(error: Exception) -> str:
