@@ -19,7 +19,7 @@ class Sound:
 
     lufs: its level, None if silent; error_db: what the way through magnitude and phase changed,
     relative to the stored samples, None where there are none or they are silent; si_sdr_db:
-    against the label.
+    against the label, at the stored levels (`evaluate` matches both songs' levels first).
     """
 
     y: np.ndarray
