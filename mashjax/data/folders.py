@@ -25,7 +25,7 @@ class Folder:
 
     id: its path from the tree's root, joined with "/"; "" for the root itself.
     path, real: as it was reached, and without symbolic links.
-    files: names of its visible files, sorted.
+    files: names of its visible files, sorted; links: those that are symbolic links.
     problem: why it could not be listed, or "".
     """
 
@@ -33,6 +33,7 @@ class Folder:
     path: pathlib.Path
     real: str
     files: tuple[str, ...] = ()
+    links: frozenset[str] = frozenset()
     problem: str = ""
 
     @property
@@ -52,7 +53,7 @@ class Folder:
     def real_path(self, name: str) -> str:
         """The path of one of the files, without symbolic links."""
         path = os.path.join(self.real, name)
-        return os.path.realpath(path) if os.path.islink(path) else path
+        return os.path.realpath(path) if name in self.links else path
 
 
 def walk(folder: str | os.PathLike) -> list[Folder]:
@@ -81,7 +82,6 @@ def walk(folder: str | os.PathLike) -> list[Folder]:
         if holds_root or real in seen:
             continue
         seen.add(real)
-        names = []
         try:
             with os.scandir(path) as scan:
                 entries = sorted((e for e in scan if e.name[0] != "."), key=lambda e: e.name)
@@ -90,15 +90,19 @@ def walk(folder: str | os.PathLike) -> list[Folder]:
                 Folder(id, path, real, problem=f"{shown(path)}: may not be read: {error.strerror}")
             )
             continue
+        names, linked = [], set()
         for entry in entries:
             below = (_join(id, shown(entry.name)), path / entry.name)
+            is_link = entry.is_symlink()
             if not _is_dir(entry):
                 names.append(entry.name)
-            elif entry.is_symlink():
+                if is_link:
+                    linked.add(entry.name)
+            elif is_link:
                 links.append((*below, os.path.realpath(entry.path)))
             else:
                 folders.append((*below, os.path.join(real, entry.name)))
-        found.append(Folder(id, path, real, tuple(names)))
+        found.append(Folder(id, path, real, tuple(names), frozenset(linked)))
     if found[0].problem:
         raise UserError(found[0].problem)
     return sorted(found, key=lambda f: f.id)

@@ -124,7 +124,7 @@ def parse_name(stem: str) -> Name | None:
 _BRACKETS = re.compile(r"\[([0-9]{1,18})\]\s*(?:\[(0?[0-9])\]\s*)?(.+)", re.DOTALL)
 _PLAIN = re.compile(r"([0-9]{1,18})_(?:(0?[0-9])_)?(.+)", re.DOTALL)
 
-Found = list[tuple[Mashup, list[Hashable]]]
+Found = list[tuple[Mashup, Sequence[Hashable]]]
 """Mashups still without their groups, and what they would share with others of their group."""
 
 
@@ -160,8 +160,8 @@ def _named(tree: Sequence[Folder]) -> tuple[Found, LeftOut]:
             left_out.append((str(index), parts))
             continue
         label, one, two = parts
-        keys: list[Hashable] = [one.real, two.real]
-        keys += [("song", _song_key(c.name.song)) for c in (one, two)]
+        songs = (song_key(c.name.song) for c in (one, two))
+        keys = [one.real, two.real, *(("song", song) for song in songs if song)]
         mashup = Mashup(str(index), "", label.path, (one.path, two.path))
         found.append((mashup, keys))
     return found, left_out + sorted(nameless)
@@ -199,11 +199,15 @@ def _names(claims: list[_Claim]) -> str:
     return ", ".join(c.id for c in claims)
 
 
-def _song_key(song: str) -> str:
-    """A song's name without case, punctuation, underscores and extra spaces, in any script."""
+def song_key(song: str) -> str:
+    """A song's name without case and punctuation, in any script; "" if it tells no song.
+
+    >>> song_key("Song_B (Live!)")
+    'song b live'
+    """
     text = unicodedata.normalize("NFKC", song).casefold()
     words = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text).split()
-    return " ".join(words) or text
+    return "" if words == ["untitled"] else " ".join(words)
 
 
 def _listed(path: pathlib.Path) -> tuple[Found, LeftOut]:

@@ -37,6 +37,11 @@ class MidiSong:
     seed: int
 
     @property
+    def group(self) -> str:
+        """The song is its own group: POP909 does not say who sings it."""
+        return self.id
+
+    @property
     def files(self) -> dict[str, list[pathlib.Path]]:
         """Source files, by what they are for."""
         names = [*sorted(self.folder.glob("*.mid")), self.folder / "beat_midi.txt"]

@@ -4,6 +4,7 @@ Their weak stems: what sounds on stands for the lead, what is struck for the bac
 """
 
 import dataclasses
+import json
 import math
 import os
 import pathlib
@@ -12,7 +13,16 @@ import numpy as np
 
 from mashjax.audio import files
 from mashjax.audio.resample import resample, to_mono
-from mashjax.data.folders import artist, cannot_be_read, nothing_found, walk
+from mashjax.data.collection import SOURCES
+from mashjax.data.folders import (
+    UNREADABLE,
+    Folder,
+    artist,
+    cannot_be_read,
+    ending,
+    nothing_found,
+    walk,
+)
 from mashjax.errors import UserError
 
 WINDOW_SECONDS = 0.093
@@ -61,30 +71,45 @@ class PlainSong:
 def find_plain_songs(folder: str | os.PathLike) -> list[PlainSong]:
     """Every wav, flac, mp3 and ogg file of a tree, sorted by id; none is opened.
 
-    Songs of one artist, where files are named "Artist - Title", are one group. A file that is
-    reached twice, through a symbolic link, is one song. Audio of other endings and folders that
-    may not be listed are songs, too, whose `load` says what is wrong with them.
+    Songs of one artist are one group: an artist is known by `mashjax.collect`'s SOURCES.json, or
+    by a file name "Artist - Title". A file that is reached twice, through a symbolic link, is one
+    song. Audio of other endings and folders that may not be listed are songs, too, whose `load`
+    says what is wrong with them.
 
     Raises:
-      UserError: `folder` is absent, a file, closed, or has no song.
+      UserError: `folder` is absent, a file, closed, or has no song; a SOURCES.json is damaged.
     """
     tree = walk(folder)
     if not any(f.audio for f in tree):
         raise nothing_found(tree, wanted="songs (wav, flac, mp3, ogg)")
-    songs = [
-        (f.real_path(name), f.id_of(name), f.path / name)
-        for f in tree
-        for name in f.audio + f.unreadable
-    ]
-    # A file's own path comes before the links to it.
-    songs.sort(key=lambda song: (os.path.islink(song[2]), song[1]))
-    unique: dict[str, PlainSong] = {}
-    for real, id, path in songs:
-        known = path.suffix.lower() in files.ENDINGS
-        problem = "" if known else cannot_be_read(path)
-        unique.setdefault(real, PlainSong(id, artist(path.stem) or id, path, problem))
+    songs: dict[str, PlainSong] = {}
+    artists = [_collected_artists(f) for f in tree]
+    for links in (False, True):  # a file's own path comes before the links to it
+        for f, known in zip(tree, artists, strict=True):
+            for name in f.audio + f.unreadable:
+                if (name in f.links) == links:
+                    songs.setdefault(f.real_path(name), _song(f, name, known))
     closed = [PlainSong(f.id, f.id, f.path, f.problem) for f in tree if f.problem]
-    return sorted([*unique.values(), *closed], key=lambda song: song.id)
+    return sorted([*songs.values(), *closed], key=lambda song: song.id)
+
+
+def _song(folder: Folder, name: str, artists: dict[str, str]) -> PlainSong:
+    id, path = folder.id_of(name), folder.path / name
+    problem = cannot_be_read(path) if ending(name) in UNREADABLE else ""
+    said = f"{artists[name]} - {name}" if name in artists else path.stem
+    return PlainSong(id, artist(said) or id, path, problem)
+
+
+def _collected_artists(folder: Folder) -> dict[str, str]:
+    """What a SOURCES.json in the folder knows: file name -> artist."""
+    if SOURCES not in folder.files:
+        return {}
+    path = folder.path / SOURCES
+    try:
+        sources = json.loads(path.read_text(encoding="utf-8"))["sources"]
+        return {s["file"]: s["artist"] for s in sources if "file" in s and "artist" in s}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is damaged; collect again, or move it elsewhere") from error
 
 
 def harmonic(y: np.ndarray, *, sr: int, block_frames: int = BLOCK_FRAMES) -> np.ndarray:

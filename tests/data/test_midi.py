@@ -149,6 +149,7 @@ def test_rendered_notes_sound_when_and_as_high_as_written():
 @needs_fluidsynth
 def test_a_song_is_rendered_alike_every_time_and_its_lead_carries_the_melody(folder):
     song = MidiSong(id="007", folder=folder / "007", soundfont=SOUNDFONT, seed=0)
+    assert song.group == "007"
     lead, backing = song.load(sr=SR)
     again = song.load(sr=SR)
     np.testing.assert_array_equal(lead, again[0])

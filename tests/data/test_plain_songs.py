@@ -1,5 +1,6 @@
 """The songs layout, and the walk that all layouts share."""
 
+import json
 import os
 import pathlib
 import pickle
@@ -105,6 +106,26 @@ def test_songs_of_one_artist_are_one_group_and_others_are_their_own(tmp_path):
     touch(tmp_path / "x/02 The Band - One.mp3", tmp_path / "y/the band - Two.ogg")
     touch(tmp_path / "y/Three.wav")
     assert [s.group for s in find_plain_songs(tmp_path)] == ["the band", "y/Three.wav", "the band"]
+
+
+def test_artists_of_a_collected_folder_are_known(tmp_path):
+    touch(
+        tmp_path / "got/[0][One].mp3",
+        tmp_path / "got/[1][Two].mp3",
+        tmp_path / "got/[2][A - B].mp3",
+    )
+    known = [
+        {"index": 0, "file": "[0][One].mp3", "artist": "The Band feat. Somebody"},
+        {"index": 1, "file": "[1][Two].mp3", "title": "Two"},
+        {"index": 3, "failed": "no such video"},
+    ]
+    path = tmp_path / "got/SOURCES.json"
+    path.write_text(json.dumps({"version": 1, "sources": known}))
+    groups = [song.group for song in find_plain_songs(tmp_path)]
+    assert groups == ["the band", "got/[1][Two].mp3", "a"]
+    path.write_text("{")
+    with pytest.raises(UserError, match=r"SOURCES\.json: is damaged; collect again"):
+        find_plain_songs(tmp_path)
 
 
 def test_both_parts_sum_to_the_song_and_are_what_they_are_called(tmp_path):
