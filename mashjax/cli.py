@@ -1,5 +1,6 @@
 """What every command shares: flags, exit codes, and the compile cache."""
 
+import io
 import logging
 import os
 import pathlib
@@ -21,6 +22,9 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     Everything else is a fault of the program and ends with its traceback.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):  # file names that no encoding knows are shown escaped
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     use_compile_cache()
 
     def guarded(argv: Sequence[str]) -> None:

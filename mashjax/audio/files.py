@@ -200,7 +200,8 @@ def _decode(path: pathlib.Path) -> tuple[np.ndarray, int, int, bool]:
     quiet = _quiet_decoder() if path.suffix.lower() == ".mp3" else contextlib.nullcontext()
     with quiet:
         try:
-            file = soundfile.SoundFile(path)
+            # As bytes: a name need not be valid in any encoding.
+            file = soundfile.SoundFile(os.fsencode(path))
         except soundfile.LibsndfileError as error:
             if not os.access(path, os.R_OK):
                 raise UserError(f"{path}: may not be read; check its permissions") from error

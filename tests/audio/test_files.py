@@ -1,5 +1,6 @@
 import concurrent.futures
 import os
+import pathlib
 import resource
 
 import numpy as np
@@ -168,3 +169,9 @@ def test_two_decoders_at_once_give_stderr_back(tmp_path, capfd):
         list(pool.map(files.read, [path] * 40))
     os.write(2, b"still here")
     assert capfd.readouterr().err == "still here"
+
+
+def test_a_name_that_no_encoding_knows_is_read(tmp_path):
+    path = pathlib.Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9t\xe9 \xff.wav"))
+    soundfile.write(os.fsencode(path), np.full((22050 * 3, 1), 0.25, np.float32), 22050)
+    assert files.read(path).y.max() == pytest.approx(0.25, abs=1e-4)
