@@ -165,7 +165,8 @@ def _main(arguments: Sequence[str]) -> None:
         from mashjax.data.materialising import materialise
 
         with _progress_bar(" examples") as progress:
-            materialise(open_store(FLAGS.output), FLAGS.materialise, progress=progress)
+            size = materialise(open_store(FLAGS.output), FLAGS.materialise, progress=progress)
+        print(f"{FLAGS.materialise}: {size / 1e6:.1f} MB of labels and inputs")
         return
     if not FLAGS.input:
         raise UserError("--input= is missing: the folder of songs")
