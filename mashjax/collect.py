@@ -28,9 +28,9 @@ from absl import flags
 from tqdm import tqdm
 
 from mashjax import cli
-from mashjax.data import collecting, fetching
-from mashjax.data.addresses import read_addresses
-from mashjax.data.collecting import Progress, Summary
+from mashjax.data.collecting import fetching, run
+from mashjax.data.collecting.addresses import read_addresses
+from mashjax.data.collecting.run import Progress, Summary
 from mashjax.errors import UserError
 
 
@@ -56,7 +56,7 @@ def collect(
       progress: called with (address, files done, files in all).
 
     Raises:
-      UserError: see `read_addresses`, `list_playlist` and `collecting.collect`.
+      UserError: see `read_addresses`, `list_playlist` and `run.collect`.
     """
     if bool(addresses) == bool(playlist):
         raise UserError("say either --addresses=FILE or --playlist=ADDRESS")
@@ -64,7 +64,7 @@ def collect(
         rows = fetching.list_playlist(playlist, limit=limit, timeout=timeout)
     else:
         rows = read_addresses(addresses)
-    return collecting.collect(
+    return run.collect(
         rows[:limit] if limit else rows, output, format=format, timeout=timeout, progress=progress
     )
 

@@ -87,21 +87,21 @@ def _find(
         raise UserError(f"--stems_map is for --layout=stems, not for {settings.layout}")
     match settings.layout:
         case "stems":
-            from mashjax.data.stems import find_stems_songs
+            from mashjax.data.layouts.stems import find_stems_songs
 
             return find_stems_songs(folder, stems_map=stems_map or None), []
         case "songs":
-            from mashjax.data.plain_songs import find_plain_songs
+            from mashjax.data.layouts.plain_songs import find_plain_songs
 
             return find_plain_songs(folder), []
         case "midi":
-            from mashjax.data.midi import find_midi_songs
+            from mashjax.data.layouts.midi import find_midi_songs
 
             return find_midi_songs(
                 pathlib.Path(folder), soundfont=soundfont, seed=settings.seed
             ), []
         case "labelled":
-            from mashjax.data.labelled import find_mashups
+            from mashjax.data.layouts.labelled import find_mashups
 
             mashups, left_out = find_mashups(folder)
             return mashups, [Rejected(*one) for one in left_out]

@@ -21,7 +21,9 @@ def test_the_training_path_needs_no_sound_library():
     assert {"jax", "tensorstore", "optax"} <= found  # the check does see what is loaded
 
 
-@pytest.mark.parametrize("module", ["mashjax.mix", "mashjax.preprocess", "mashjax.collect", "mashjax.reconstruct"])
+@pytest.mark.parametrize(
+    "module", ["mashjax.mix", "mashjax.preprocess", "mashjax.collect", "mashjax.reconstruct"]
+)
 def test_a_command_imports_jax_only_when_it_needs_it(module):
     """A refusal of bad input takes tenths of a second, not the seconds that JAX takes."""
     assert "jax" not in loaded_by(module)

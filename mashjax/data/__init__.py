@@ -1,1 +1,1 @@
-"""Song folders, the TensorStore store, batches."""
+"""The TensorStore store: made of songs, read in batches."""

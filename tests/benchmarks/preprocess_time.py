@@ -18,8 +18,9 @@ import time
 import numpy as np
 import soundfile
 
-from mashjax.data import building, clips, stems
+from mashjax.data import building, clips
 from mashjax.data.building import build_store
+from mashjax.data.layouts import stems
 from mashjax.data.store import Settings
 from mashjax.mixing.demo import SR, demo_parts
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mashjax.data.labelled import Mashup, Name, find_mashups, parse_name
+from mashjax.data.layouts.labelled import Mashup, Name, find_mashups, parse_name
 from mashjax.errors import UserError
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from mashjax.data.folders import (
+from mashjax.data.layouts.folders import (
     UNREADABLE,
     Folder,
     cannot_be_read,

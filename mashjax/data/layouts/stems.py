@@ -17,8 +17,16 @@ import numpy as np
 
 from mashjax.audio import files
 from mashjax.audio.resample import resample, to_mono
-from mashjax.data import slakh
-from mashjax.data.folders import Folder, artist, cannot_be_read, ending, nothing_found, shown, walk
+from mashjax.data.layouts import slakh
+from mashjax.data.layouts.folders import (
+    Folder,
+    artist,
+    cannot_be_read,
+    ending,
+    nothing_found,
+    shown,
+    walk,
+)
 from mashjax.errors import UserError
 
 LEAD_WORDS = ("vocal", "vox", "voice", "lead", "melody", "sing", "acapella", "cappella")

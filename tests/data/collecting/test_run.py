@@ -22,8 +22,8 @@ import soundfile
 
 from mashjax.audio import files
 from mashjax.collect import collect, report
-from mashjax.data import collection, fetching
-from mashjax.data.labelled import find_mashups
+from mashjax.data.collecting import collection, fetching
+from mashjax.data.layouts.labelled import find_mashups
 from mashjax.errors import UserError
 
 SR = 22050

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 import yaml
 
-from mashjax.data import slakh
-from mashjax.data.stems import StemsSong, find_stems_songs, is_lead, read_stems_map
+from mashjax.data.layouts import slakh
+from mashjax.data.layouts.stems import StemsSong, find_stems_songs, is_lead, read_stems_map
 from mashjax.errors import UserError
 
 SR = 22050

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mashjax.data.addresses import Wanted
-from mashjax.data.collection import MAX_NAME_BYTES, SOURCES, Collection, file_name
+from mashjax.data.collecting.addresses import Wanted
+from mashjax.data.collecting.collection import MAX_NAME_BYTES, SOURCES, Collection, file_name
 from mashjax.errors import UserError
 
 

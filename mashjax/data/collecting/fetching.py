@@ -20,7 +20,7 @@ import numpy as np
 
 from mashjax.audio import files
 from mashjax.audio.resample import resample
-from mashjax.data.addresses import Row, Wanted, is_address
+from mashjax.data.collecting.addresses import Row, Wanted, is_address
 from mashjax.errors import UserError
 
 FORMATS = ("mp3", "flac", "wav", "ogg")

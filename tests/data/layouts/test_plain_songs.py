@@ -11,8 +11,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mashjax.data import folders
-from mashjax.data.plain_songs import find_plain_songs, harmonic
+from mashjax.data.layouts import folders
+from mashjax.data.layouts.plain_songs import find_plain_songs, harmonic
 from mashjax.errors import UserError
 
 SR = 22050

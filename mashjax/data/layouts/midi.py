@@ -12,9 +12,9 @@ import pathlib
 import numpy as np
 from scipy import fft
 
-from mashjax.data.arrange import Score, arrange
-from mashjax.data.render import Note, fluidsynth, render
-from mashjax.data.singer import sing
+from mashjax.data.layouts.arrange import Score, arrange
+from mashjax.data.layouts.render import Note, fluidsynth, render
+from mashjax.data.layouts.singer import sing
 from mashjax.errors import UserError
 
 SECTION_SECONDS = 100.0

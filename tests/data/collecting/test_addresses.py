@@ -1,6 +1,6 @@
 import pytest
 
-from mashjax.data.addresses import Wanted, is_address, read_addresses
+from mashjax.data.collecting.addresses import Wanted, is_address, read_addresses
 from mashjax.errors import UserError
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from mashjax.audio import files
 from mashjax.audio.resample import resample, to_mono
-from mashjax.data.collection import SOURCES
-from mashjax.data.folders import (
+from mashjax.data.collecting.collection import SOURCES
+from mashjax.data.layouts.folders import (
     UNREADABLE,
     Folder,
     artist,

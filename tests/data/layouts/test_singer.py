@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from mashjax.data.render import Note
-from mashjax.data.singer import sing
+from mashjax.data.layouts.render import Note
+from mashjax.data.layouts.singer import sing
 
 SR = 22050
 

@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mashjax.data import fetching
-from mashjax.data.addresses import Row
-from mashjax.data.collection import Collection, Source
+from mashjax.data.collecting import fetching
+from mashjax.data.collecting.addresses import Row
+from mashjax.data.collecting.collection import Collection, Source
 from mashjax.errors import UserError
 
 Progress = Callable[[str, int, int], None]

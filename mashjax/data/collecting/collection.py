@@ -20,7 +20,7 @@ import unicodedata
 from typing import Any
 
 from mashjax.audio.files import replacing
-from mashjax.data.addresses import Row
+from mashjax.data.collecting.addresses import Row
 from mashjax.data.store import file_sha256
 from mashjax.errors import UserError
 

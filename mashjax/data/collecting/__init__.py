@@ -1,0 +1,1 @@
+"""Fetching songs from addresses into a folder that the layouts read."""
