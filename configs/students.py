@@ -3,10 +3,12 @@
     python -m mashjax.train --config=configs/students.py --data=STORE --workdir=RUN
 
 22.05 kHz mono, one minute (2,584 frames), n_fft 2048, hop 512, an embedding of 512, unidirectional,
-one network for magnitude and one for raw phase; 20.5 million parameters. STORE must hold examples
-of 60 s: `preprocess --seconds=60`. It is kept to measure what the masks of configs/mashup.py gain.
+one network for magnitude and one for raw phase, no augmentation; 20.5 million parameters. STORE
+must hold examples of 60 s: `preprocess --seconds=60`. It is kept to measure what the masks of
+configs/mashup.py gain.
 """
 
+from mashjax.data.augment import Augment
 from mashjax.tasks import mashup
 from mashjax.tasks.mashup.config import Network
 from mashjax.training.config import Optim, TrainConfig
@@ -28,9 +30,11 @@ def get_config() -> TrainConfig:
             magnitude=network,
             phase=network,
             phase_weight=1.0,
+            augment=Augment(gain_db=0.0, inverted=0.0, tilt_db=0.0, pitch_semitones=0.0),
             block_frames=2584,
         ),
         optim=Optim(learning_rate=1e-3),
+        incoherent=0.0,
         batch_size=2,
         frames=2584,
         steps=10000,

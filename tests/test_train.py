@@ -12,7 +12,6 @@ import pytest
 
 from mashjax import checkpoint, evaluate, train
 from mashjax.data.store import Settings
-from mashjax.data.writing import StoreWriter
 from mashjax.errors import UserError
 from mashjax.mixing.model import load_model
 from mashjax.tasks import mashup
@@ -40,18 +39,15 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def store(folder):
+def store(folder, make_store):
     rng = np.random.default_rng(0)
     t = np.arange(8000) / 8000
-    with StoreWriter(folder / "store", settings=Settings(sample_rate=8000, seconds=1.0)) as writer:
-        for split, number in (("train", 6), ("valid", 4), ("test", 5)):
-            for _ in range(number):
-                tones = [0.2 * np.sin(2 * np.pi * rng.uniform(200, 900) * t) for _ in range(2)]
-                noises = 0.1 * rng.normal(size=(2, 8000))
-                sources = [tones[0], noises[0], tones[1], noises[1]]
-                writer.add(split, np.clip(sources, -1, 1))
-        writer.finish()
-    return folder / "store"
+    tone = lambda: 0.2 * np.sin(2 * np.pi * rng.uniform(200, 900) * t)  # noqa: E731
+    songs = {
+        split: [np.clip([[tone(), 0.1 * rng.normal(size=8000)]], -1, 1) for _ in range(number)]
+        for split, number in (("train", 6), ("valid", 4), ("test", 5))
+    }
+    return make_store(folder / "store", songs, settings=Settings(sample_rate=8000, seconds=1.0))
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +59,8 @@ def run(folder, store):
         "--config.steps=8",
         "--config.checkpoint_every=4",
         "--config.optim.learning_rate=2e-3",
+        "--config.model.augment.pitch_semitones=0",
+        "--config.incoherent=0.25",
         f"--data={store}",
         f"--workdir={folder / 'run'}",
         cache=folder,
@@ -76,6 +74,8 @@ def run(folder, store):
 def test_overrides_reach_the_run(run):
     metadata = read_checkpoint(run).metadata
     assert metadata["config"]["optim"]["learning_rate"] == 2e-3
+    assert metadata["config"]["model"]["augment"]["pitch_semitones"] == 0
+    assert metadata["config"]["incoherent"] == 0.25
     assert metadata["config"]["steps"] == metadata["step"] == 8
     assert len(metadata["store"]) == 64
 

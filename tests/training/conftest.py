@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from mashjax.data.store import Settings
-from mashjax.data.writing import StoreWriter
 
 ROOT = pathlib.Path(__file__).parents[2]
 RATE, SECONDS = 8000, 1.0
@@ -34,10 +33,8 @@ def compile_cache(tmp_path_factory):
         del os.environ[name.upper()]
 
 
-def write_store(
-    path: pathlib.Path, *, seed: int = 0, count: int = 8, held_out: int = 4
-) -> pathlib.Path:
-    """Pulsing tones as leads, decaying noise as backings."""
+def write(make_store, path: pathlib.Path, *, seed: int = 0, held_out: int = 4) -> str:
+    """Songs of one row: pulsing tones as leads, decaying noise as backings."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(RATE * SECONDS)) / RATE
 
@@ -48,22 +45,43 @@ def write_store(
     def backing():
         return 0.1 * rng.normal(size=len(t)) * np.exp(-8 * (t * rng.uniform(2, 4) % 1))
 
-    with StoreWriter(path, settings=Settings(sample_rate=RATE, seconds=SECONDS)) as writer:
-        for split, number in (("train", count), ("valid", held_out), ("test", held_out)):
-            for _ in range(number):
-                writer.add(split, np.clip([lead(), backing(), lead(), backing()], -1, 1))
-        writer.finish()
-    return path
+    def songs(number: int) -> list[np.ndarray]:
+        return [np.clip([[lead(), backing()]], -1, 1) for _ in range(number)]
+
+    splits = {"train": songs(8), "valid": songs(held_out), "test": songs(held_out)}
+    return make_store(path, splits, settings=Settings(sample_rate=RATE, seconds=SECONDS))
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    return write_store(tmp_path_factory.mktemp("stores") / "one")
+def store(tmp_path_factory, make_store):
+    return write(make_store, tmp_path_factory.mktemp("stores") / "one")
 
 
 @pytest.fixture(scope="session")
-def other_store(tmp_path_factory):
-    return write_store(tmp_path_factory.mktemp("stores") / "other", seed=1)
+def other_store(tmp_path_factory, make_store):
+    return write(make_store, tmp_path_factory.mktemp("stores") / "other", seed=1)
+
+
+@pytest.fixture(scope="session")
+def small_store(tmp_path_factory, make_store):
+    """Of so few songs that none is held back."""
+    return write(make_store, tmp_path_factory.mktemp("stores") / "small", held_out=0)
+
+
+@pytest.fixture(scope="session")
+def mashups_store(tmp_path_factory, make_store):
+    """Labelled: half of song 1, and song 2 as it is; what the first stores hold is not needed."""
+    rng = np.random.default_rng(2)
+    t = np.arange(round(RATE * SECONDS)) / RATE
+
+    def mashup():
+        first = 0.2 * np.sin(2 * np.pi * rng.uniform(200, 900) * t)
+        second = 0.1 * rng.normal(size=len(t))
+        return np.clip([[0.5 * first + second, first, second]], -1, 1)
+
+    settings = Settings(layout="labelled", sample_rate=RATE, seconds=SECONDS)
+    splits = {split: [mashup() for _ in range(4)] for split in ("train", "valid", "test")}
+    return make_store(tmp_path_factory.mktemp("stores") / "mashups", splits, settings=settings)
 
 
 def load_config(name: str):
@@ -92,9 +110,3 @@ def finished(tmp_path_factory, store):
     outcome = train(load_config("tiny"), data=store, workdir=workdir)
     assert (outcome.step, outcome.stopped) == (150, False)
     return workdir
-
-
-@pytest.fixture(scope="session")
-def small_store(tmp_path_factory):
-    """Of so few songs that none is held back."""
-    return write_store(tmp_path_factory.mktemp("stores") / "small", held_out=0)

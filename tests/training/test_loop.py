@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 
-import jax
 import numpy as np
 import pytest
 
+from mashjax.data.augment import Augment
+from mashjax.data.store import decode, open_store
 from mashjax.errors import UserError
 from mashjax.tasks import mashup
 from mashjax.training import loop
@@ -27,14 +28,15 @@ TRAIN = """
 import runpy, sys
 from mashjax.training.loop import train
 cfg = runpy.run_path("configs/tiny.py")["get_config"]()
-cfg.checkpoint_every = int(sys.argv[3])
+cfg.checkpoint_every, cfg.batch_size, cfg.steps = map(int, sys.argv[3:])
 outcome = train(cfg, data=sys.argv[1], workdir=sys.argv[2])
 print(outcome.step, outcome.stopped)
 """
 
 
-def start(store, workdir, *, checkpoint_every=20, devices=1):
-    command = [sys.executable, "-c", TRAIN, str(store), str(workdir), str(checkpoint_every)]
+def start(store, workdir, *, checkpoint_every=20, devices=1, batch_size=4, steps=150):
+    values = (store, workdir, checkpoint_every, batch_size, steps)
+    command = [sys.executable, "-c", TRAIN, *map(str, values)]
     flags = f"--xla_force_host_platform_device_count={devices}"
     env = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env)
@@ -102,6 +104,18 @@ def test_two_devices_learn_what_one_learns(finished, store, tmp_path):
     assert losses[1][150] == pytest.approx(losses[0][150], rel=1e-2)
 
 
+@pytest.mark.slow
+def test_eight_devices_learn_what_one_learns(store, tmp_path):
+    """While another thread puts batches on them: an example each, augmented as it is on one."""
+    losses = []
+    for devices in (1, 8):
+        workdir = tmp_path / str(devices)
+        process = start(store, workdir, devices=devices, batch_size=8, steps=20)
+        assert process.communicate()[0] == "20 False\n"
+        losses.append([line["loss"] for line in lines_of(workdir) if "loss" in line])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
 def test_another_seed_is_another_run(finished, store, tiny, tmp_path):
     """The control of the test above: the hash sees what a run was made of."""
     tiny.seed = 1
@@ -126,6 +140,39 @@ def test_a_store_that_holds_nothing_back_trains_without_scores(small_store, tiny
     assert train(cfg, data=small_store, workdir=tmp_path / "run").step == 2
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [2]
     assert "valid" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+def test_mashups_without_sources_train_and_are_scored(mashups_store, tiny, tmp_path):
+    cfg = dataclasses.replace(tiny, steps=12)
+    assert train(cfg, data=mashups_store, workdir=tmp_path).step == 12
+    lines = lines_of(tmp_path)
+    assert lines[1]["complex"] < lines[0]["complex"]
+    assert "si_sdr_oracle" not in lines[-1]["valid"]
+
+
+def test_damage_in_the_store_ends_the_run_at_its_step(store, tiny, tmp_path):
+    """Prefetched before, raised when its turn comes: what the step before learned is saved."""
+    shutil.copytree(store, tmp_path / "store")
+    cfg = dataclasses.replace(tiny, checkpoint_every=1, statistics_batches=1)
+    batch = loop.training_batches(cfg, open_store(tmp_path / "store"))
+
+    def is_damaged(step):
+        try:
+            batch(step)
+        except UserError:
+            return True
+        return False
+
+    for shard in sorted((tmp_path / "store" / "train" / "c").rglob("0")):
+        if shard.is_file():
+            content = shard.read_bytes()
+            shard.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
+            if not is_damaged(0) and is_damaged(1):
+                break
+            shard.write_bytes(content)
+    with pytest.raises(UserError, match=r"example \d of train .* is damaged"):
+        train(cfg, data=tmp_path / "store", workdir=tmp_path / "run")
+    assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [1]
 
 
 def test_a_damaged_newest_step_is_passed_over(finished, store, tiny, tmp_path):
@@ -184,13 +231,18 @@ def test_a_run_that_starts_from_another(finished, other_store, tiny, tmp_path):
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(store, tiny, tmp_path, monkeypatch):
-    real = loop.training_batches
+    real = loop.make_step
 
-    def poisoned(cfg, store):
-        batch = real(cfg, store)
-        return lambda step: batch(step) * np.float32(np.nan if step == 30 else 1)
+    def poisoned(cfg, mesh):
+        def step(state, statistics, sources):
+            state, metrics = train_step(state, statistics, sources)
+            poison = np.nan if int(state.step) == 31 else 1.0
+            return state, metrics | {"loss": metrics["loss"] * poison}
 
-    monkeypatch.setattr(loop, "training_batches", poisoned)
+        train_step = real(cfg, mesh)
+        return step
+
+    monkeypatch.setattr(loop, "make_step", poisoned)
     with pytest.raises(FloatingPointError, match="step 31: the loss is nan"):
         train(tiny, data=store, workdir=tmp_path)
     assert Checkpoints(tmp_path / "checkpoints").steps() == [20]
@@ -198,15 +250,16 @@ def test_a_loss_that_is_not_a_number_stops_the_run(store, tiny, tmp_path, monkey
 
 def test_it_learns(tiny, store):
     """One batch over and over: the loss falls by 40 %, and the mashup beats the plain sum."""
+    tiny.model.augment = Augment(gain_db=0, inverted=0, tilt_db=0, pitch_semitones=0)
     mesh = data_mesh(tiny.batch_size)
-    batch = loop.training_batches(tiny, loop.open_store(store))(0)
-    statistics = mashup.statistics(tiny.model, [batch])
+    batch = loop.training_batches(tiny, open_store(store))(0)
+    statistics = mashup.statistics(tiny.model, [decode(batch)])
     state, train_step = init_state(tiny, mesh), make_step(tiny, mesh)
     losses = []
     for _ in range(tiny.steps):
         state, metrics = train_step(state, statistics, put_batch(mesh, batch))
         losses.append(float(metrics["loss"]))
-    scores = mashup.evaluate(tiny.model, state.ema, statistics, [batch])
+    scores = mashup.evaluate(tiny.model, state.ema, statistics, [decode(batch)])
     assert np.mean(losses[-5:]) < 0.6 * losses[0]
     assert scores["si_sdr_model"] > scores["si_sdr_sum"] + 4
     assert scores["phi_model"] < scores["phi_sum"]
@@ -214,8 +267,3 @@ def test_it_learns(tiny, store):
     assert not np.array_equal(
         state.ema["magnitude"]["head"]["bias"], state.params["magnitude"]["head"]["bias"]
     )
-
-
-def test_a_batch_that_devices_cannot_share_is_refused():
-    with pytest.raises(UserError, match="batch_size=3 cannot be shared evenly by 2 devices"):
-        data_mesh(3, devices=[jax.devices()[0]] * 2)
