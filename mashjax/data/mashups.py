@@ -89,13 +89,9 @@ def _aligned(
 
     sr = settings.sample_rate
     try:
-        found = locate(label, y, sr=sr)
+        found = locate(label, y, sr=sr, threshold=settings.min_confidence)
     except UserError as error:
-        raise UserError(f"{path.name} was not found in the mashup: {error}") from error
-    if found.confidence < settings.min_confidence:
-        raise UserError(
-            f"{path.name} was found in the mashup with a confidence of {found.confidence:.2f} only"
-        )
+        raise UserError(f"{path.name}: {error}") from error
     start = float(found.output_times[0])
     heard = warp(
         y[None],

@@ -62,7 +62,7 @@ class Settings:
     partners: int = 32  # kept of each example, the best by harmony
     loudness: float = -18.0  # LUFS of each whole song, lead and backing together
     align: str = "auto"  # mashups: "auto" finds the originals in them; "none": as they are
-    min_confidence: float = 0.0  # mashups: below it an original counts as not found
+    min_confidence: float = 0.5  # mashups: below it an original counts as not found
     whole: bool = True  # mashups: all of it in examples; False: one example from its start
     soundfont: str = ""  # sha256 of the midi layout's soundfont
     stems_map: str = ""  # sha256 of the stems layout's mapping file
