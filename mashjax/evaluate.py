@@ -8,7 +8,6 @@ network that ships is scored.
 
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +39,7 @@ def evaluate(
 
     weights = read_checkpoint(SHIPPED if checkpoint is None else checkpoint)
     cfg = from_dict(weights.metadata["config"])
-    store = open_store(pathlib.Path(data))
+    store = open_store(data)
     loop.check_store(cfg, store)
     scores = loop.evaluate(
         cfg, weights.params, weights.statistics, store, split=split, examples=examples

@@ -165,8 +165,8 @@ class Store:
         if partner is None:
             self._check(split, idx)
             partner = self._best_partners[split][idx]
-        x = self._rows(split, np.concatenate([idx, partner]))
-        return np.concatenate([x[: len(idx)], x[len(idx) :]], axis=1)
+        x = self._rows(split, np.stack([idx, partner], axis=1).ravel())
+        return x.reshape(len(idx), len(PAIR), -1)
 
     @functools.cached_property
     def _best_partners(self) -> dict[str, np.ndarray]:
@@ -187,8 +187,10 @@ class Store:
     def _rows(self, split: str, idx: np.ndarray) -> np.ndarray:
         self._check(split, idx)
         rows = self._row_numbers[split][idx]
+        x = np.empty((len(rows), len(self.settings.row), self.settings.samples), np.int16)
         try:
-            x = self.arrays[split][rows].read().result()
+            # Into memory of NumPy's, which is a quarter quicker to get than TensorStore's own.
+            ts.array(x, copy=False, write=True).write(self.arrays[split][rows]).result()
         except ValueError:
             x = np.stack([self._row(split, i) for i in idx.tolist()])
         missing = idx[(x[:, :, 0] == FILL).any(-1)]

@@ -34,6 +34,8 @@ from mashjax.data.store import (
 )
 
 RECORDS = "records/"
+ZSTD = {"name": "zstd", "configuration": {"level": -1}}
+"""For silence: of music, level 1 would save 11 % and halve the speed of reading, this saves 3 %."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,7 +296,7 @@ def _create(
     names: list[str],
 ) -> Any:
     little = {"name": "bytes", "configuration": {"endian": "little"}}
-    inner = [little, {"name": "zstd", "configuration": {"level": 1}}, {"name": "crc32c"}]
+    inner = [little, ZSTD, {"name": "crc32c"}]
     metadata = {
         "shape": shape,
         "data_type": dtype,
