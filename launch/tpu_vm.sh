@@ -32,7 +32,7 @@ launch/tpu_vm.sh COMMAND [--flag=value ...] [-- FLAGS OF mashjax.train ...]
   --dry-run             print the commands instead of running them
   --project=ID --zone=ZONE          of Google Cloud; no default
   --name=mashjax        of the machine, and of all that belongs to it
-  --type=v5litepod-8    v4-8 ..., v5litepod-1 ..., v5p-8 ..., v6e-1 ...: what is rented
+  --type=v5litepod-8    what is rented: v4-8 ..., v5litepod-1 ..., v5p-8 ..., v6e-1 ...
   --spot                cheaper, and may be taken away at any time
   --via=queued          queued: wait in the queue of the Cloud TPU API. direct: now or never.
                         compute: Compute Engine's instance groups (v5p and v6e)

@@ -71,7 +71,7 @@ is_still_there() {
 training_state() {
   local report
   report=$(training_report)
-  if (($(wc -l <<<"$report") != hosts)) || grep -q 'no worker answers' <<<"$report"; then
+  if [ -z "$dry_run" ] && (($(grep -c -v 'no worker answers' <<<"$report") != hosts)); then
     echo unknown
   elif grep -q ': failed' <<<"$report"; then
     echo failed

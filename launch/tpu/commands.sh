@@ -58,7 +58,7 @@ command_status() {
   done
   [ -n "$found" ] || tell "no machine named $name in $zone"
   [ -z "$unknown" ] ||
-    fail "what is there via$unknown is not known, gcloud's message is above; --via looks at one only"
+    fail "what is there via$unknown is not known (gcloud's message is above; --via looks at one)"
   costs=$(one_line "$costs")
   if [ -n "$costs" ]; then
     tell "costs money now: $costs. $(how_to_delete)"
@@ -164,12 +164,12 @@ start_training() {
   say "training; checkpoints are in $workdir"
 }
 
-# One line a worker, such as "mashjax-training: running". --dry-run makes it up.
+# One line a worker, such as "mashjax-training: running". --dry-run makes up one for all.
 assume_training=none
 training_report() {
-  local i report
-  report=$(for ((i = 0; i < hosts; i++)); do echo "mashjax-training: $assume_training"; done)
-  report=$(machine ssh all "$on_worker state" ask "$report" 2>/dev/null) || true
+  local report
+  report=$(machine ssh all "$on_worker state" \
+    ask "mashjax-training: $assume_training" 2>/dev/null) || true
   grep -o 'mashjax-training: .*' <<<"$report" || echo "mashjax-training: no worker answers"
 }
 

@@ -65,14 +65,14 @@ compute_engine_state() {
 
 compute_engine_describe() {
   [ -z "$group" ] || echo "instance group $name"
-  [ -z "$instances" ] || sed 's/^/  machine /' <<<"$instances"
+  [ -z "$instances" ] || sed 's/^/  machine /; s/ *$//' <<<"$instances"
   [ -z "$template" ] || echo "instance template $name"
   [ -z "$policy" ] || echo "workload policy $name"
   [ -z "$disks" ] || sed 's/^/disk without a machine: /' <<<"$disks"
 }
 
 compute_engine_costs() {
-  [ -z "$instances" ] || sed -E 's/^([^ ]*) ?/machine \1 /' <<<"$instances"
+  [ -z "$instances" ] || sed -E 's/^([^ ]*).*/machine \1/' <<<"$instances"
   [ -z "$disks" ] || sed 's/^/disk /' <<<"$disks"
 }
 
@@ -148,6 +148,7 @@ each_machine() {
     fi
     number=$((number + 1))
   done <<<"$instances"
+  [ "$worker" = all ] || ((worker < number)) || return 1
   for pid in "${pids[@]}"; do
     wait "$pid" || status=1
   done

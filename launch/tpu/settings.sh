@@ -3,7 +3,7 @@
 name=${MASHJAX_NAME:-mashjax}
 project=${MASHJAX_PROJECT:-${CLOUDSDK_CORE_PROJECT:-}}
 zone=${MASHJAX_ZONE:-${CLOUDSDK_COMPUTE_ZONE:-}}
-type=${MASHJAX_TYPE:-v5litepod-8}
+type=${MASHJAX_TYPE:-} # v5litepod-8, or v6e-8 via compute
 spot=${MASHJAX_SPOT:-}
 via=${MASHJAX_VIA:-}
 bucket=${MASHJAX_BUCKET:-}
@@ -103,9 +103,12 @@ matches() {
 # The type says how many TensorCores (v4, v5p: two a chip) or chips (v5litepod, v6e) are rented.
 # It sets: hosts, how many machines that is, and the Cloud TPU API's name of its image.
 read_type() {
-  local size=${type##*-} cloud_tpu_image
+  local size cloud_tpu_image
+  [ "$via" != compute ] || type=${type:-v6e-8}
+  type=${type:-v5litepod-8}
   matches type "$type" '^(v4|v5litepod|v5p|v6e)-[1-9][0-9]{0,3}$' \
     "v4-8, v5litepod-8, v5p-8, v6e-8 or a larger one"
+  size=${type##*-}
   case $type in
     v4-* | v5p-*)
       ((size % 8 == 0)) || die "--type=$type is wrong: the number must be divisible by 8"

@@ -41,7 +41,8 @@ setup() {
   fi
   [ -x "$python" ] || persist uv venv --quiet --python 3.12 "$HOME/mashjax-env"
   wheel=$(find "$source" -maxdepth 1 -name '*.whl')
-  persist uv pip install --quiet --python "$python" --reinstall-package mashjax "${wheel:-$source}[tpu]"
+  persist uv pip install --quiet --python "$python" --reinstall-package mashjax \
+    "${wheel:-$source}[tpu]"
   "$python" -c 'from importlib.metadata import version as v
 print("mashjax", v("mashjax"), "jax", v("jax"), "libtpu", v("libtpu"))'
 }
