@@ -105,7 +105,7 @@ def split_groups(groups: list[str]) -> dict[str, str]:
         return dict.fromkeys(ordered, SPLITS[0])
     least = min(6, n // 6)
     test = max(least, int((hashes < TEST_SHARE).sum()))
-    valid = max(least, int((hashes < TEST_SHARE + VALID_SHARE).sum()) - test)
+    valid = min(max(least, int((hashes < TEST_SHARE + VALID_SHARE).sum()) - test), n - test)
     names = [SPLITS[2]] * test + [SPLITS[1]] * valid + [SPLITS[0]] * (n - test - valid)
     return dict(zip(ordered, names, strict=True))
 

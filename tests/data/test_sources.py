@@ -27,5 +27,7 @@ def test_splits_are_disjoint_stable_and_about_a_twentieth():
     some = split_groups(groups[:1000])
     assert all(splits[i] == split for i, split in some.items())
     assert set(split_groups(groups[:11]).values()) == {"train"}
+    chosen = [group for group in groups if splits[group] == "test"]
+    assert set(split_groups(chosen).values()) == {"test"}  # as they were, however few are left
     few = list(split_groups(groups[:14]).values())
     assert (few.count("test"), few.count("valid")) == (2, 2)
