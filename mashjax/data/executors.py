@@ -98,8 +98,7 @@ def _cluster(scheduler: str) -> Iterator[concurrent.futures.Executor]:
             yield pool
         except (distributed.KilledWorker, distributed.CancelledError) as error:
             raise UserError(
-                f"the cluster at {scheduler} lost its workers: "
-                "run the same command again to go on"
+                f"the cluster at {scheduler} lost its workers: run the same command again to go on"
             ) from error
         finally:
             pool.shutdown(wait=False)  # what waits is cancelled
