@@ -25,6 +25,7 @@ from mashjax.data.location import (
 )
 from mashjax.data.store import MANIFEST, PLAN, SPLITS, Store, sealed, sha256, unsealed
 from mashjax.data.views import HOP_LENGTH, N_FFT, inputs, labels
+from mashjax.data.zarr import sharded
 from mashjax.errors import UserError
 
 FORMAT = "mashjax-arrays"
@@ -213,27 +214,17 @@ def _known(where: str, plan: dict[str, Any]) -> dict[str, Any]:
 
 def _array_spec(where: str, name: str, plan: dict[str, Any]) -> dict[str, Any]:
     shape, dimensions = plan["arrays"][name]["shape"], plan["arrays"][name]["dimensions"]
-    spectrogram = [1] * (len(shape) - 2) + shape[-2:]
-    little = {"name": "bytes", "configuration": {"endian": "little"}}
-    sharding = {
-        "chunk_shape": spectrogram,
-        # No zstd: it saves 8 % of music's spectra and reads 4 times slower.
-        "codecs": [little, {"name": "crc32c"}],
-        "index_codecs": [little, {"name": "crc32c"}],
-    }
     return {
         "driver": "zarr3",
         "kvstore": kvstore_spec(where, *name.split("/")),
-        "metadata": {
-            "shape": shape,
-            "data_type": "float32",
-            "fill_value": "NaN",
-            "dimension_names": dimensions,
-            "chunk_grid": {
-                "name": "regular",
-                "configuration": {"chunk_shape": [2, 1, *shape[2:]]},
-            },
-            "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
-            "attributes": {"part": ["magnitude", "phase in radians"], **plan["stft"]},
-        },
+        "metadata": sharded(
+            shape=shape,
+            shard=[2, 1, *shape[2:]],
+            chunk=[1] * (len(shape) - 2) + shape[-2:],  # a spectrogram
+            dtype="float32",
+            fill="NaN",
+            names=dimensions,
+            compressed=False,  # it saves 8 % of music's spectra and reads 4 times slower
+            attributes={"part": ["magnitude", "phase in radians"], **plan["stft"]},
+        ),
     }
