@@ -32,8 +32,8 @@ PAUSE = 0.3  # of the mean match: where there is less, the original is not heard
 EDGE = 2.0  # seconds: heard so near to an end means heard to the end
 
 # How well the original matches, in standard deviations of its matches in other keys, at a
-# confidence of one half. Mashups of two real songs: 225 originals that were not in them
-# reached 8.4 at most, 50 that were 12.8 at least.
+# confidence of one half. Mashups of two real songs: 273 originals that were not in them
+# reached 8.4 at most (median 5.4), 98 that were 10.4 at least (most 20 to 60).
 SURE = 10.0
 STEEP = 4  # how fast the confidence rises there: from 0.06 at half of SURE to 0.94 at twice
 THRESHOLD = 0.5
