@@ -1,4 +1,4 @@
-"""Augmentation on the device: levels, polarity, tone, and pitch with tempo, from one key.
+"""Augmentation on the device: levels, polarity, tone, pitch with tempo, from a key per example.
 
 Pitch and tempo move together, as on a turntable: everything is read faster or slower, which keeps
 transients and phases as they were. To move one without the other takes a phase vocoder, whose
@@ -44,7 +44,7 @@ def slack(settings: Augment, samples: int) -> int:
 
 def augmented(
     sources: jax.Array,
-    key: jax.Array,
+    keys: jax.Array,
     *,
     settings: Augment,
     samples: int,
@@ -56,7 +56,7 @@ def augmented(
     Args:
       sources: float [batch, sources, available], available >= samples. Where that is less than
         `samples + slack(...)`, only the speeds that fit are drawn.
-      key: what is drawn is a pure function of it.
+      keys: [batch]; what is drawn for an example is a pure function of its own.
       settings: how far to go.
       samples: length of the result; it is taken from the middle.
       parts: for each source, which gain it takes; sources of one number share it.
@@ -65,11 +65,17 @@ def augmented(
     Returns:
       float32 [batch, sources, samples].
     """
-    batch = sources.shape[0]
-    for_gain, for_polarity, for_tilt, for_speed = jax.random.split(key, 4)
-    around = lambda key, count: jax.random.uniform(key, (batch, count), minval=-1.0, maxval=1.0)  # noqa: E731
+    for_gain, for_polarity, for_tilt, for_speed = jnp.moveaxis(
+        jax.vmap(lambda key: jax.random.split(key, 4))(keys), 1, 0
+    )
+
+    def around(keys: jax.Array, count: int) -> jax.Array:
+        """Uniform in -1..1, [batch, count]."""
+        draw = lambda key: jax.random.uniform(key, (count,), minval=-1.0, maxval=1.0)  # noqa: E731
+        return jax.vmap(draw)(keys)
+
     gain = 10 ** (settings.gain_db / 20 * around(for_gain, max(parts) + 1))
-    inverted = jax.random.uniform(for_polarity, (batch, max(songs) + 1)) < settings.inverted
+    inverted = around(for_polarity, max(songs) + 1) < 2 * settings.inverted - 1
     tilt = settings.tilt_db * around(for_tilt, max(songs) + 1)
     level = gain[:, np.array(parts)] * jnp.where(inverted, -1.0, 1.0)[:, np.array(songs)]
     if not _resamples(settings):
@@ -77,7 +83,7 @@ def augmented(
         return level[..., None] * sources[..., start : start + samples]
     low, high = _speeds(settings)
     high = max(min(high, sources.shape[-1] // -(-samples // BLOCK)), BLOCK)
-    advance = jax.random.randint(for_speed, (batch,), low, high + 1)
+    advance = jax.vmap(lambda key: jax.random.randint(key, (), low, high + 1))(for_speed)
     kernels = level[..., None, None] * _kernels(advance, tilt[:, np.array(songs)], high)
     return varispeed(sources, kernels, advance, samples=samples)
 

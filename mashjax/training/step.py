@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, PartitionSpec
 
 from mashjax.data.store import decode
 from mashjax.tasks import TASKS
@@ -41,19 +42,39 @@ def make_step(cfg: TrainConfig, mesh: Mesh) -> Callable:
     """The compiled step: (state, statistics, sources) -> (state, metrics).
 
     sources: int16 [batch, ...] as stored, cut along the mesh. The old state's memory is given away.
-    Randomness is a pure function of (seed, step), so a resumed run needs no more than the state.
+    Randomness is a pure function of (seed, step, place in the batch), so a resumed run needs no
+    more than the state, and the number of devices changes nothing.
+
+    Every device works through its own examples alone, until one all-reduce of everything. Left to
+    the compiler's own partitioner, a batch that is cut is also moved: it gathered all examples on
+    every device for each FFT, and permuted them where two songs became one batch.
     """
     task, tx, rate = TASKS[cfg.task], optimiser(cfg), schedule(cfg)
 
-    def step(state: TrainState, statistics: Any, sources: jax.Array, root: jax.Array):
-        key = jax.random.fold_in(root, state.step)
+    def own_gradients(params: Any, statistics: Any, sources: jax.Array, key: jax.Array):
+        places = jax.lax.axis_index("data") * len(sources) + jnp.arange(len(sources))
+        keys = jax.vmap(lambda place: jax.random.fold_in(key, place))(places)
 
         def loss_fn(params):
             return task.loss_fn(
-                cfg.model, params, statistics, decode(sources), key, frames=cfg.frames
+                cfg.model, params, statistics, decode(sources), keys, frames=cfg.frames
             )
 
-        (loss, parts), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        together, separate = ravel_pytree(jax.value_and_grad(loss_fn, has_aux=True)(params))
+        return separate(jax.lax.pmean(together, "data"))
+
+    everyone, cut = PartitionSpec(), PartitionSpec("data")
+    gradients = jax.shard_map(
+        own_gradients,
+        mesh=mesh,
+        in_specs=(everyone, everyone, cut, everyone),
+        out_specs=everyone,
+        check_vma=False,  # it would ask every scan to say that its first state is each device's own
+    )
+
+    def step(state: TrainState, statistics: Any, sources: jax.Array, root: jax.Array):
+        key = jax.random.fold_in(root, state.step)
+        (loss, parts), grads = gradients(state.params, statistics, sources, key)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         # The mean of few steps would still hold the random start: it forgets faster at first.

@@ -19,15 +19,17 @@ PAIRS = {"parts": (0, 1, 2, 3), "songs": (0, 0, 1, 1)}
 
 def augment(settings, sources, *, seed=0, samples=SAMPLES, **groups):
     run = _compiled(tuple(vars(settings).values()), samples, tuple((groups or PAIRS).items()))
-    return np.asarray(run(np.float32(sources), jax.random.key(seed)))
+    return np.asarray(
+        run(np.float32(sources), jax.random.split(jax.random.key(seed), len(sources)))
+    )
 
 
 @functools.cache
 def _compiled(values, samples, groups):
     settings = Augment(*values)
     return jax.jit(
-        lambda sources, key: augmented(
-            sources, key, settings=settings, samples=samples, **dict(groups)
+        lambda sources, keys: augmented(
+            sources, keys, settings=settings, samples=samples, **dict(groups)
         )
     )
 

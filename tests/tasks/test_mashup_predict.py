@@ -131,7 +131,12 @@ def test_the_direct_head_paints(cfg, songs, sources):
     np.testing.assert_allclose(painting.magnitude[3], mean, rtol=1e-4)
     _, parts = jax.jit(
         lambda params: mashup.loss_fn(
-            direct, params, state.statistics, sources, jax.random.key(0), frames=180
+            direct,
+            params,
+            state.statistics,
+            sources,
+            jax.random.split(jax.random.key(0), len(sources)),
+            frames=180,
         )
     )(params)
     # Phases of nothing but zeros against phases from everywhere: 1 = random.

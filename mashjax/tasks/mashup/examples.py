@@ -42,15 +42,17 @@ def read_samples(cfg: Config, frames: int) -> int:
     return samples + slack(cfg.augment, samples)
 
 
-def varied(cfg: Config, sources: jax.Array, key: jax.Array, *, frames: int) -> jax.Array:
+def varied(cfg: Config, sources: jax.Array, keys: jax.Array, *, frames: int) -> jax.Array:
     """Augment a training batch, [batch, sources, at least example_samples(frames)]; see `Augment`.
+
+    keys: [batch], one for each example.
 
     The originals of a mashup share everything with it: its levels and its tone are made of theirs.
     """
     pairs = sources.shape[1] == 4
     return augmented(
         sources,
-        key,
+        keys,
         settings=cfg.augment,
         samples=example_samples(cfg, frames),
         parts=(0, 1, 2, 3) if pairs else (0, 0, 0),

@@ -13,6 +13,9 @@ import numpy as np
 from mashjax.tasks.mashup.config import Config
 from mashjax.tasks.mashup.examples import Example, Statistics, normalised
 
+QUIET = 0.1
+"""Share of both songs' magnitude below which the wanted mashup counts as quiet."""
+
 
 class Filters(NamedTuple):
     """mask1, mask2: 0..1 [batch, frames, bands]; rotation1, rotation2: radians [..., linear]."""
@@ -68,26 +71,32 @@ def loss(
     there is, and the phase network from its own loss alone, the mean of 1 - cos of the phase
     error, weighted by magnitude (0 = right, 1 = random): of each source where both are known, else
     of the mashup.
+
+    Each is relative to the example's own level, so that a quiet example weighs as much as a loud
+    one, unless what is wanted of it is 20 dB quieter than the songs: its errors are no larger then.
     """
     fixed = jax.lax.stop_gradient(filters)
     masked = fixed._replace(mask1=filters.mask1, mask2=filters.mask2)
     turned = fixed._replace(rotation1=filters.rotation1, rotation2=filters.rotation2)
     shares = filtered(cfg, masked, example.song1, example.song2)
     mashup, label = shares[0] + shares[1], example.label
+    songs = example.song1, example.song2
     errors = [_l1(mashup - label)]
     if len(example.parts) == 2:
         errors += [_l1(share - part) for share, part in zip(shares, example.parts, strict=True)]
-    compressed = jnp.mean(jnp.abs(_compress(mashup) - _compress(label)))
+    compressed = _mean(jnp.abs(_compress(mashup) - _compress(label)))
     shares = filtered(cfg, turned, example.song1, example.song2)
     heard = shares if len(example.parts) == 2 else (shares[0] + shares[1],)
+    low = lambda spectrum: spectrum[..., : cfg.bands.linear]  # noqa: E731
+    least = QUIET * sum(_mean(jnp.abs(low(song))) for song in songs)
     phase = [
-        _phase_error(share[..., : cfg.bands.linear], part[..., : cfg.bands.linear])
+        _phase_error(low(share), low(part), least)
         for share, part in zip(heard, example.parts, strict=True)
     ]
+    level = jnp.maximum(_l1(label), QUIET * sum(map(_l1, songs)))
     parts = {
-        # Relative to the label's own level, so that a quiet batch weighs as much as a loud one.
-        "complex": jnp.sum(jnp.stack(errors)) / _l1(label),
-        "compressed": compressed / jnp.mean(_compress(label)),
+        "complex": jnp.mean(sum(errors) / level),
+        "compressed": jnp.mean(compressed / _mean(_compress(label))),
         "phase": jnp.mean(jnp.stack(phase)),
     }
     total = (
@@ -148,15 +157,23 @@ def _advance(cfg: Config, song: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.real(turn), jnp.imag(turn)
 
 
-def _phase_error(heard: jax.Array, wanted: jax.Array) -> jax.Array:
-    """Mean of 1 - cos of the phases' difference, weighted by the wanted magnitude."""
+def _phase_error(heard: jax.Array, wanted: jax.Array, least: jax.Array) -> jax.Array:
+    """Mean of 1 - cos of the phases' difference, weighted by the wanted magnitude, [batch].
+
+    least: what the mean of the wanted magnitude is taken for where it is less, [batch].
+    """
     product, weight = heard * jnp.conj(wanted), jnp.abs(wanted)
     cos = jnp.real(product) / jnp.maximum(jnp.abs(product), 1e-9)
-    return jnp.sum(weight * (1 - cos)) / (jnp.sum(weight) + 1e-9)
+    return _mean(weight * (1 - cos)) / (jnp.maximum(_mean(weight), least) + 1e-9)
 
 
 def _l1(spectrum: jax.Array) -> jax.Array:
-    return jnp.mean(jnp.abs(jnp.real(spectrum)) + jnp.abs(jnp.imag(spectrum))) + 1e-9
+    return _mean(jnp.abs(jnp.real(spectrum)) + jnp.abs(jnp.imag(spectrum))) + 1e-9
+
+
+def _mean(values: jax.Array) -> jax.Array:
+    """Of each example, [batch, frames, bins] -> [batch]."""
+    return jnp.mean(values, axis=(-2, -1))
 
 
 def _compress(spectrum: jax.Array) -> jax.Array:

@@ -57,16 +57,17 @@ def loss_fn(
     params: Params,
     statistics: Statistics,
     sources: jax.Array,
-    key: jax.Array,
+    keys: jax.Array,
     *,
     frames: int,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The training loss of a batch, and its parts by name.
 
-    sources: [batch, 4 or 3, samples], see `level_matched`; key: for augmentation; frames: how many
-    the loss is taken over, for which there may be more samples than they need.
+    sources: [batch, 4 or 3, samples], see `level_matched`; keys: [batch], for augmentation;
+    frames: how many the loss is taken over, for which there may be more samples than they need.
+    The loss is the mean of the examples' own: devices that share a batch need not ask each other.
     """
-    example = make_example(cfg, varied(cfg, sources, key, frames=frames))
+    example = make_example(cfg, varied(cfg, sources, keys, frames=frames))
     result = apply(cfg, params, statistics, example.song1, example.song2)
     return HEADS[cfg.head].loss(cfg, statistics, result, example)
 
