@@ -1,14 +1,17 @@
 # Machines of the Cloud TPU API (v4 to v6e): a TPU node, rented directly or through a queued
 # resource of the same name, which then owns it.
 
-# Sets queue and node: the states of the queued resource and of the node, empty where none is.
+# Sets queue and node: the states of the queued resource and of the node, empty where none is;
+# and hosts, when the node knows how many machines it consists of.
 # A list that finds nothing is a success, so that a fault of the network is never "nothing there".
 cloud_tpu_look() {
-  local of_this_name="name~/$name\$"
+  local of_this_name="name~/$name\$" endpoints
   queue=$(ask ACTIVE gcloud compute tpus queued-resources list "${where[@]}" \
     --filter="$of_this_name" --format="value(state.state)") || return 1
-  node=$(ask READY gcloud compute tpus tpu-vm list "${where[@]}" \
-    --filter="$of_this_name" --format="value(state)") || return 1
+  node=$(ask "READY $hosts" gcloud compute tpus tpu-vm list "${where[@]}" --filter="$of_this_name" \
+    --format="value[separator=' '](state,networkEndpoints.len())") || return 1
+  read -r node endpoints <<<"$node"
+  ((${endpoints:-0} == 0)) || hosts=$endpoints
 }
 
 # NONE, WAITING, READY, or GONE: it was taken away, or will never come.

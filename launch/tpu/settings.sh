@@ -101,7 +101,7 @@ matches() {
 }
 
 # The type says how many TensorCores (v4, v5p: two a chip) or chips (v5litepod, v6e) are rented.
-# It sets: hosts, how many machines that is, and the Cloud TPU API's name of its image.
+# Sets hosts, the machines that should be (the node itself tells how many there are), and runtime.
 read_type() {
   local size cloud_tpu_image
   [ "$via" != compute ] || type=${type:-v6e-8}

@@ -1,47 +1,43 @@
 """A clone to launch from, and a Google Cloud that plays back what a test says."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 
-# Writes down each call, then answers with the first reply whose pattern is in the command line.
-# The last reply of a pattern stays; a call that nobody expects ends with 99.
-GCLOUD = f"""#!{sys.executable} -IS
-import fcntl, json, os, sys
-folder = os.environ["STUB"]
-line = " ".join(sys.argv[1:])
-with open(folder + "/lock", "w") as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    with open(folder + "/calls", "a") as calls:
-        calls.write(json.dumps(sys.argv[1:]) + "\\n")
-    with open(folder + "/replies") as file:
-        replies = json.load(file)
-    for pattern, queue in replies:
-        if pattern in line:
-            reply = queue.pop(0) if len(queue) > 1 else queue[0]
-            break
-    else:
-        reply = {{"out": "", "err": "nobody expects gcloud " + line, "code": 99}}
-    with open(folder + "/replies", "w") as file:
-        json.dump(replies, file)
-sys.stdout.write(reply["out"])
-sys.stderr.write(reply["err"])
-sys.exit(reply["code"])
+# Writes down each call, then answers with the next reply of the first pattern that is in the
+# command line; its last reply stays. A call that nobody expects ends with 99. (In bash, since a
+# test of babysit makes forty calls.)
+GCLOUD = r"""#!/usr/bin/env bash
+exec 9>>"$STUB/calls"
+flock 9
+printf '%s\0' "$@" $'\n' >&9
+for queue in "$STUB"/replies/*; do
+  [[ "$*" == *"$(<"$queue/pattern")"* ]] || continue
+  number=$(<"$queue/next")
+  [ ! -d "$queue/$((number + 1))" ] || echo $((number + 1)) >"$queue/next"
+  out=$(<"$queue/$number/out") err=$(<"$queue/$number/err")
+  [ -z "$out" ] || echo "$out"
+  [ -z "$err" ] || echo "$err" >&2
+  exit "$(<"$queue/$number/code")"
+done
+echo "nobody expects gcloud $*" >&2
+exit 99
 """
 
 
-def reply(out: str = "", *, err: str = "", code: int = 0) -> dict[str, str | int]:
-    return {"out": out + "\n" if out else "", "err": err + "\n" if err else "", "code": code}
+@dataclasses.dataclass
+class Reply:
+    out: str = ""
+    err: str = ""
+    code: int = 0
 
 
 @dataclasses.dataclass
@@ -52,15 +48,25 @@ class Cloud:
     home: pathlib.Path
     stub: pathlib.Path
 
-    def on(self, pattern: str, *replies: str | dict[str, str | int]) -> None:
+    def on(self, pattern: str, *replies: str | Reply) -> None:
         """Calls that contain the pattern get these replies, one after the other.
 
         Patterns are tried in the order in which they were said; a string is an output.
         """
-        path = self.stub / "replies"
-        known = json.loads(path.read_text())
-        queue = [reply(one) if isinstance(one, str) else one for one in replies or ("",)]
-        path.write_text(json.dumps([*known, [pattern, queue]]))
+        queue = self.stub / "replies" / f"{len(list((self.stub / 'replies').iterdir())):03}"
+        queue.mkdir()
+        (queue / "pattern").write_text(pattern)
+        (queue / "next").write_text("0")
+        for number, one in enumerate(replies or ("",)):
+            (queue / str(number)).mkdir()
+            reply = Reply(one) if isinstance(one, str) else one
+            for name, value in dataclasses.asdict(reply).items():
+                (queue / str(number) / name).write_text(str(value))
+
+    def forget(self) -> None:
+        """No reply is known any more."""
+        shutil.rmtree(self.stub / "replies")
+        (self.stub / "replies").mkdir()
 
     def tpu_vm(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -87,8 +93,8 @@ class Cloud:
 
     def calls(self) -> list[list[str]]:
         """What gcloud was called with, in order, without `gcloud` itself."""
-        path = self.stub / "calls"
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        calls = (self.stub / "calls").read_text().split("\0\n\0")
+        return [call.split("\0") for call in calls if call]
 
     def changes(self) -> list[str]:
         """The calls that are no questions, as "create", "ssh setup" and so on."""
@@ -132,7 +138,7 @@ def cloud(clone: pathlib.Path, tmp_path: pathlib.Path) -> Cloud:
     home.mkdir()
     (stub / "bin").mkdir(parents=True)
     (stub / "calls").write_text("")
-    (stub / "replies").write_text("[]")
+    (stub / "replies").mkdir()
     executable(stub / "bin/gcloud", GCLOUD)
     return Cloud(clone=clone, home=home, stub=stub)
 

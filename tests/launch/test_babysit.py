@@ -2,7 +2,7 @@
 
 import pytest
 
-from .conftest import Cloud, reply
+from .conftest import Cloud, Reply
 
 GONE = ("SUSPENDED", "PREEMPTED")
 READY = ("ACTIVE", "READY")
@@ -78,7 +78,7 @@ def test_no_recreation_at_all(cloud):
 
 
 def test_a_create_that_fails_is_an_attempt(cloud):
-    cloud.on("queued-resources create", reply(err="no capacity", code=1))
+    cloud.on("queued-resources create", Reply(err="no capacity", code=1))
     done = babysit(cloud, "--recreations=2", looks=[NONE])
     assert done.returncode == 1
     assert cloud.changes() == ["create"] * 3
@@ -107,7 +107,7 @@ def test_a_stopped_training_starts_again_a_bounded_number_of_times(cloud):
 
 
 def test_a_setup_that_fails_is_an_attempt(cloud):
-    cloud.on("worker.sh setup", reply(code=1), "")
+    cloud.on("worker.sh setup", Reply(code=1), "")
     looks = [READY, READY, READY, READY, NONE]
     done = babysit(cloud, looks=looks, training=["none", "none", "done"])
     assert done.returncode == 0
@@ -115,7 +115,7 @@ def test_a_setup_that_fails_is_an_attempt(cloud):
     assert "the training could not be started: attempt 1 of 20" in done.stderr
 
 
-@pytest.mark.parametrize("silence", [reply(code=255), "mashjax-training: running"])
+@pytest.mark.parametrize("silence", [Reply(code=255), "mashjax-training: running"])
 def test_silent_workers_are_borne_for_a_while_only(cloud, silence):
     # Of the two workers of a v4-16 at most one answers.
     done = babysit(cloud, "--type=v4-16", looks=[READY], training=[silence])
@@ -137,13 +137,13 @@ def test_silent_workers_are_borne_for_a_while_only(cloud, silence):
 def test_the_workers_are_one_training(cloud, reports, changes):
     together = "\n".join(f"mashjax-training: {one}" for one in reports)
     end = "mashjax-training: done\nmashjax-training: done"
-    done = babysit(cloud, "--type=v4-16", looks=[READY], training=[reply(together), reply(end)])
+    done = babysit(cloud, "--type=v4-16", looks=[READY], training=[Reply(together), Reply(end)])
     assert cloud.changes() == (changes or ["delete"])
     assert done.returncode == 1  # READY to the end: the deletion does not help
 
 
 def test_a_cloud_that_never_answers_ends_it_with_a_warning(cloud):
-    cloud.on("queued-resources list", reply(err="ERROR: gcloud is offline", code=1))
+    cloud.on("queued-resources list", Reply(err="ERROR: gcloud is offline", code=1))
     done = cloud.tpu_vm("babysit")
     assert done.returncode == 1
     assert "nobody looks after mashjax any more. It may cost money" in done.stderr

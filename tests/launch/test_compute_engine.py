@@ -2,7 +2,7 @@
 
 import pytest
 
-from .conftest import Cloud, reply
+from .conftest import Cloud, Reply
 
 PROJECT = "--project=my-project"
 WHERE = [PROJECT, "--zone=us-central2-b"]
@@ -121,8 +121,8 @@ def test_a_create_that_fails_half_way_is_undone(cloud, step):
     cloud.on("instance-templates list", "", "mashjax" if "template" in done_before else "", "")
     cloud.on("resource-policies list", "", "mashjax" if "policy" in done_before else "", "")
     cloud.on("disks list", "")
-    cloud.on(f"{step} create", reply(err="ERROR: quota", code=1))
-    cloud.on(f"{step} managed create", reply(err="ERROR: quota", code=1))
+    cloud.on(f"{step} create", Reply(err="ERROR: quota", code=1))
+    cloud.on(f"{step} managed create", Reply(err="ERROR: quota", code=1))
     cloud.on("create")
     cloud.on("delete")
     done = cloud.tpu_vm("create", "--via=compute", "--type=v6e-16")
@@ -159,7 +159,7 @@ def test_delete_takes_the_group_first(cloud):
 
 def test_delete_goes_on_after_a_fault(cloud):
     there(cloud, RUNNING)
-    cloud.on("managed delete", reply(err="ERROR: busy", code=1))
+    cloud.on("managed delete", Reply(err="ERROR: busy", code=1))
     cloud.on("delete")
     done = cloud.tpu_vm("delete", "--via=compute")
     assert done.returncode == 1
@@ -192,7 +192,7 @@ def test_all_machines_are_reached_and_numbered_by_name(cloud):
 def test_one_machine_that_fails_fails_all(cloud):
     there(cloud, RUNNING)
     cloud.on("scp")
-    cloud.on("ssh mashjax-b2b2", reply(err="ERROR: no disk", code=1))
+    cloud.on("ssh mashjax-b2b2", Reply(err="ERROR: no disk", code=1))
     cloud.on("ssh")
     done = cloud.tpu_vm("setup", "--via=compute", "--type=v6e-16")
     assert done.returncode == 1

@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from .conftest import Cloud, reply
+from .conftest import Cloud, Reply
 
 WHERE = ["--project=my-project", "--zone=us-central2-b"]
 OF_THIS_NAME = "--filter=name~/mashjax$"
@@ -18,11 +18,14 @@ LOOK = [
         *("compute", "tpus", "queued-resources", "list", *WHERE),
         *(OF_THIS_NAME, "--format=value(state.state)"),
     ],
-    ["compute", "tpus", "tpu-vm", "list", *WHERE, OF_THIS_NAME, "--format=value(state)"],
+    [
+        *("compute", "tpus", "tpu-vm", "list", *WHERE, OF_THIS_NAME),
+        "--format=value[separator=' '](state,networkEndpoints.len())",
+    ],
 ]
 STOP = "Stop it: launch/tpu_vm.sh delete --name=mashjax --project=my-project --zone=us-central2-b"
-STOCKOUT = reply(err="ERROR: There is no more capacity in the zone", code=1)
-OFFLINE = reply(err="ERROR: gcloud is offline", code=1)
+STOCKOUT = Reply(err="ERROR: There is no more capacity in the zone", code=1)
+OFFLINE = Reply(err="ERROR: gcloud is offline", code=1)
 
 
 def queue_and_node(cloud: Cloud, *states: tuple[str, str]) -> None:
@@ -48,8 +51,8 @@ def test_create_queues_and_waits(cloud, type_, runtime):
         cloud,
         ("", ""),
         ("WAITING_FOR_RESOURCES", ""),
-        ("PROVISIONING", "CREATING"),
-        ("ACTIVE", "READY"),
+        ("PROVISIONING", "CREATING 0"),
+        ("ACTIVE", "READY 2"),
     )
     cloud.on("queued-resources create")
     done = cloud.tpu_vm("create", f"--type={type_}", "--spot")
@@ -120,7 +123,7 @@ def test_a_failed_create_leaves_nothing(cloud):
 def test_a_failed_create_says_what_it_could_not_delete(cloud):
     queue_and_node(cloud, ("", ""), ("ACTIVE", "CREATING"))
     cloud.on("queued-resources create", STOCKOUT)
-    cloud.on("delete", reply(err="ERROR: permission denied", code=1))
+    cloud.on("delete", Reply(err="ERROR: permission denied", code=1))
     done = cloud.tpu_vm("create")
     assert done.returncode == 1
     assert "still there: queued resource mashjax: ACTIVE, TPU machine mashjax: CREATING" in (
@@ -147,7 +150,7 @@ def test_waiting_bears_a_fault_of_the_network_but_says_what_costs_when_it_gives_
     cloud.on("queued-resources create")
     assert cloud.tpu_vm("create").returncode == 0
 
-    cloud.stub.joinpath("replies").write_text("[]")
+    cloud.forget()
     cloud.on("queued-resources list", "", OFFLINE)
     cloud.on("tpu-vm list", "")
     cloud.on("queued-resources create")
@@ -240,7 +243,7 @@ def test_help_names_every_command_and_flag(cloud):
 
 def test_setup_installs_the_commit_not_the_working_tree(cloud, machine_there):
     machine_there()
-    cloud.on("scp", reply(err="no sshd yet", code=255), "")
+    cloud.on("scp", Reply(err="no sshd yet", code=255), "")
     cloud.on("ssh")
     config = cloud.clone / "configs/mashup.py"
     committed = config.read_text()
@@ -276,7 +279,7 @@ def test_setup_of_a_wheel_brings_the_config_along(cloud, machine_there, tmp_path
 def test_setup_that_fails_says_what_costs(cloud, machine_there):
     machine_there()
     cloud.on("scp")
-    cloud.on("ssh", reply(code=1))
+    cloud.on("ssh", Reply(code=1))
     done = cloud.tpu_vm("setup")
     assert done.returncode == 1
     assert "the setup failed, and can be repeated" in done.stderr
@@ -284,17 +287,17 @@ def test_setup_that_fails_says_what_costs(cloud, machine_there):
 
 
 @pytest.mark.parametrize(
-    ("type_", "distributed"),
+    ("type_", "node", "distributed"),
     [
-        ("v5litepod-8", []),
-        ("v6e-8", []),
-        ("v4-8", []),
-        ("v4-16", ["--distributed"]),
-        ("v5litepod-16", ["--distributed"]),
+        ("v5litepod-8", "READY 1", []),
+        ("v4-8", "READY 1", []),
+        ("v4-16", "READY 2", ["--distributed"]),
+        ("v5litepod-16", "READY 4", ["--distributed"]),
+        ("v5litepod-16", "READY 1", []),  # the node knows better than we
     ],
 )
-def test_train_starts_on_every_worker(cloud, machine_there, type_, distributed):
-    machine_there()
+def test_train_starts_on_every_worker(cloud, machine_there, type_, node, distributed):
+    machine_there(node)
     cloud.on("ssh")
     awkward = '--config.note=it\'s a "note" with $HOME and `date`'
     done = cloud.tpu_vm("train", f"--type={type_}", "--", "--config.steps=7", awkward)
@@ -395,7 +398,7 @@ def test_status_looks_at_both_ways_and_at_the_training(cloud, machine_there):
 
 def test_status_never_takes_silence_for_nothing(cloud):
     queue_and_node(cloud, ("", ""))
-    cloud.on("compute", reply(err="ERROR: the API is disabled", code=1))
+    cloud.on("compute", Reply(err="ERROR: the API is disabled", code=1))
     done = cloud.tpu_vm("status")
     assert done.returncode == 1
     assert "costs money now" not in done.stdout
