@@ -20,6 +20,7 @@ import pathlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from absl import flags
 
@@ -119,8 +120,21 @@ def report(summary: Summary, output: str) -> str:
         + (f", clips without a partner: {summary.without_partner}" if summary.pairs else ""),
         f"audio in: {summary.seconds:.0f} s, store: {summary.size / 1e6:.1f} MB, {output}",
     ]
+    lines += [
+        f"found {name}: " + "; ".join(_found(original) for original in originals)
+        for name, originals in summary.originals.items()
+    ]
     lines += [f"rejected {r.id}: {r.why}" for r in summary.rejected]
     return "\n".join(lines)
+
+
+def _found(original: dict[str, Any]) -> str:
+    """How an original lies in its mashup."""
+    return (
+        f"{original['name']} at {original['tempo_ratio']:.3f} of its tempo, "
+        f"{original['shift_semitones']:+d} semitones, its beginning at {original['start']:.2f} s, "
+        f"confidence {original['confidence']:.2f}"
+    )
 
 
 def check(output: str) -> str:

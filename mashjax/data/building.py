@@ -53,6 +53,7 @@ class Summary:
 
     songs: found; kept: of an earlier run that was interrupted; examples: of each split;
     pairs: of examples that go together; without_partner: clips that are in no pair;
+    originals: of each mashup, where they were found in it, as the manifest says;
     seconds: of audio that went in; size: bytes of the store.
     """
 
@@ -62,6 +63,7 @@ class Summary:
     pairs: int
     without_partner: int
     rejected: list[Rejected]
+    originals: dict[str, list[dict[str, Any]]]
     seconds: float
     size: int
 
@@ -119,6 +121,11 @@ def build_store(
         pairs=manifest["pairs"],
         without_partner=manifest["without_partner"],
         rejected=rejected,
+        originals={
+            name: song["originals"]
+            for name, song in manifest["songs"].items()
+            if "confidence" in song.get("originals", [{}])[0]
+        },
         seconds=sum(song["seconds"] for song in manifest["songs"].values()),
         size=sum(file["bytes"] for file in manifest["files"].values()),
     )
