@@ -32,6 +32,7 @@ class TrainConfig:
     seed: int = 0  # of the parameters, the order of the data and the augmentation
     incoherent: float = 0.1  # share of pairs that fit in nothing: clashes, too, must come apart
     batch_size: int = 16  # examples per step, over all devices
+    accumulate: int = 1  # parts that a device takes its share of a batch in, to save memory
     frames: int = 130  # STFT frames per example: 3 s
     steps: int = 1000  # optimiser steps in all
     statistics_batches: int = 8  # batches that the features' mean and scale come from

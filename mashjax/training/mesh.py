@@ -11,12 +11,20 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from mashjax.errors import UserError
 
 
-def data_mesh(batch_size: int, devices: list[jax.Device] | None = None) -> Mesh:
-    """All devices in one row. Raises UserError if they cannot share a batch evenly."""
+def data_mesh(
+    batch_size: int, devices: list[jax.Device] | None = None, *, accumulate: int = 1
+) -> Mesh:
+    """All devices in one row.
+
+    accumulate: into how many parts each device cuts its share of a batch.
+
+    Raises UserError if they cannot share a batch evenly.
+    """
     devices = jax.devices() if devices is None else devices
-    if batch_size % len(devices):
+    if batch_size % (len(devices) * accumulate):
+        parts = f", in accumulate={accumulate} parts each" if accumulate > 1 else ""
         raise UserError(
-            f"batch_size={batch_size} cannot be shared evenly by {len(devices)} devices"
+            f"batch_size={batch_size} cannot be shared evenly by {len(devices)} devices{parts}"
         )
     # Auto: JAX's newer default, Explicit axes, breaks scans over sharded carries.
     return jax.make_mesh((len(devices),), ("data",), devices=devices, axis_types=(AxisType.Auto,))

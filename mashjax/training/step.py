@@ -39,15 +39,25 @@ def init_state(cfg: TrainConfig, mesh: Mesh) -> TrainState:
 
 
 def make_step(cfg: TrainConfig, mesh: Mesh) -> Callable:
-    """The compiled step: (state, statistics, sources) -> (state, metrics).
+    """The step with its source of randomness: (state, statistics, sources) -> (state, metrics)."""
+    step = compiled_step(cfg, mesh)
+    # An argument, not a constant: runs that differ in nothing but the seed share a compilation.
+    root = jax.device_put(jax.random.key_data(jax.random.fold_in(_root(cfg), 1)), replicated(mesh))
+    return lambda state, statistics, sources: step(state, statistics, sources, root)
+
+
+def compiled_step(cfg: TrainConfig, mesh: Mesh) -> Callable:
+    """The compiled step: (state, statistics, sources, root) -> (state, metrics).
 
     sources: int16 [batch, ...] as stored, cut along the mesh. The old state's memory is given away.
-    Randomness is a pure function of (seed, step, place in the batch), so a resumed run needs no
+    Randomness is a pure function of (root, step, place in the batch), so a resumed run needs no
     more than the state, and the number of devices changes nothing.
 
     Every device works through its own examples alone, until one all-reduce of everything. Left to
     the compiler's own partitioner, a batch that is cut is also moved: it gathered all examples on
     every device for each FFT, and permuted them where two songs became one batch.
+
+    Where the loss or a gradient is not a number, the step changes nothing but the count of steps.
     """
     task, tx, rate = TASKS[cfg.task], optimiser(cfg), schedule(cfg)
 
@@ -55,12 +65,18 @@ def make_step(cfg: TrainConfig, mesh: Mesh) -> Callable:
         places = jax.lax.axis_index("data") * len(sources) + jnp.arange(len(sources))
         keys = jax.vmap(lambda place: jax.random.fold_in(key, place))(places)
 
-        def loss_fn(params):
-            return task.loss_fn(
-                cfg.model, params, statistics, decode(sources), keys, frames=cfg.frames
-            )
+        def gradients(sources: jax.Array, keys: jax.Array):
+            def loss_fn(params):
+                return task.loss_fn(
+                    cfg.model, params, statistics, decode(sources), keys, frames=cfg.frames
+                )
 
-        together, separate = ravel_pytree(jax.value_and_grad(loss_fn, has_aux=True)(params))
+            return jax.value_and_grad(loss_fn, has_aux=True)(params)
+
+        own = in_parts(gradients, cfg.accumulate, sources, keys)
+        if mesh.size == 1:  # an all-reduce of one is a copy that XLA does not leave out
+            return own
+        together, separate = ravel_pytree(own)
         return separate(jax.lax.pmean(together, "data"))
 
     everyone, cut = PartitionSpec(), PartitionSpec("data")
@@ -73,31 +89,47 @@ def make_step(cfg: TrainConfig, mesh: Mesh) -> Callable:
     )
 
     def step(state: TrainState, statistics: Any, sources: jax.Array, root: jax.Array):
-        key = jax.random.fold_in(root, state.step)
+        key = jax.random.fold_in(jax.random.wrap_key_data(root), state.step)
         (loss, parts), grads = gradients(state.params, statistics, sources, key)
+        norms = {f"gradient_{name}": optax.tree.norm(grad) for name, grad in grads.items()}
+        sound = jnp.isfinite(loss + sum(norms.values()))
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         # The mean of few steps would still hold the random start: it forgets faster at first.
         decay = jnp.minimum(cfg.optim.ema, (1 + state.step) / (10 + state.step))
         ema = optax.incremental_update(params, state.ema, 1 - decay)
-        metrics = {
-            "loss": loss,
-            **parts,
-            "learning_rate": rate(state.step),
-            **{f"gradient_{name}": optax.tree.norm(grad) for name, grad in grads.items()},
-        }
-        return TrainState(state.step + 1, params, ema, opt_state), metrics
+        after = TrainState(state.step + 1, params, ema, opt_state)
+        passed = state._replace(step=state.step + 1)
+        kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), after, passed)
+        return kept, {"loss": loss, **parts, "learning_rate": rate(state.step), **norms}
 
-    everywhere = replicated(mesh)
-    compiled = jax.jit(
+    copies = replicated(mesh)
+    return jax.jit(
         step,
-        in_shardings=(everywhere, everywhere, batch_sharding(mesh), everywhere),
-        out_shardings=everywhere,
+        in_shardings=(copies, copies, batch_sharding(mesh), copies),
+        out_shardings=copies,
         donate_argnums=0,
     )
-    # An argument, not a constant: runs that differ in nothing but the seed share a compilation.
-    root = jax.device_put(jax.random.fold_in(_root(cfg), 1), everywhere)
-    return lambda state, statistics, sources: compiled(state, statistics, sources, root)
+
+
+def in_parts(function: Callable, count: int, *batch: jax.Array) -> Any:
+    """The mean of what `function` says of `count` equal parts of a batch, one after another.
+
+    Of a mean over examples, that is what it says of the whole batch, in a part of the memory.
+    """
+    if count == 1:
+        return function(*batch)
+    parts = [array.reshape(count, -1, *array.shape[1:]) for array in batch]
+    zeros = jax.tree.map(
+        lambda said: jnp.zeros(said.shape, said.dtype),
+        jax.eval_shape(function, *(part[0] for part in parts)),
+    )
+
+    def add(total: Any, part: list[jax.Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, function(*part)), None
+
+    total, _ = jax.lax.scan(add, zeros, parts)
+    return jax.tree.map(lambda said: said / count, total)
 
 
 def schedule(cfg: TrainConfig) -> optax.Schedule:
