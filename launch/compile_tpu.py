@@ -22,18 +22,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-# The compiler alone: no TPU is looked for, neither here nor in the cloud, and none is locked.
-os.environ |= {
-    "JAX_PLATFORMS": "cpu",
-    "TPU_SKIP_MDS_QUERY": "1",
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-8",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_WORKER_ID": "0",
-    "TPU_STDERR_LOG_LEVEL": "3",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-}
-
 import jax
 import numpy as np
 from absl import flags
@@ -49,6 +37,15 @@ from mashjax.training.config import TrainConfig
 from mashjax.training.flops import cost
 from mashjax.training.mesh import batch_sharding, data_mesh, replicated
 from mashjax.training.step import init_state, make_step
+
+# No TPU is looked for, neither here nor in the cloud, and none is locked: the compiler alone.
+ALONE = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_WORKER_ID": "0",
+}
 
 TOPOLOGIES = ("v5e:2x2", "v5e:2x4", "v6e:2x4", "v5p:2x2x1", "v4:2x2x1")
 CONFIGS = ("configs/mashup.py", "configs/students.py")
@@ -132,6 +129,7 @@ def topology_devices(topology: str) -> list[jax.Device]:
     """The devices of a topology by its name. Raises UserError where there is none."""
     if importlib.util.find_spec("libtpu") is None:
         raise UserError("libtpu, the TPU's compiler, is not here: pip install -e '.[tpu]'")
+    os.environ.update(ALONE)
     # Both cores of a v4 chip are one device, as they are on a Cloud TPU VM.
     both_cores = {"chip_config_name": "megacore"} if topology.startswith("v4:") else {}
     try:
@@ -224,8 +222,8 @@ def estimated_cycles(hlo: str) -> tuple[float, float]:
 
 
 def fit(cfg: TrainConfig, first: Figures, *, say: Callable[[str], None]) -> list[Figures]:
-    """Figures of the largest batch that fits on a chip of `first`, the largest last."""
-    found = [first]
+    """Figures of ever larger batches on the chips of `first`, the largest that fits last."""
+    found: list[Figures] = []
 
     def needs(per_chip: int) -> float | None:
         try:
@@ -240,7 +238,7 @@ def fit(cfg: TrainConfig, first: Figures, *, say: Callable[[str], None]) -> list
     limit = CHIPS[first.kind].hbm
     fixed = first.total - first.temporaries
     largest_batch(needs, first=(first.per_chip, first.total), limit=limit, fixed=fixed)
-    return sorted(found, key=lambda one: one.per_chip)
+    return sorted(found, key=lambda one: one.per_chip) or [first]
 
 
 def describe(one: Figures, largest: int | None) -> str:
@@ -265,7 +263,7 @@ def describe(one: Figures, largest: int | None) -> str:
     return "\n".join(lines)
 
 
-def table(rows: list[tuple[Figures, int]]) -> str:
+def table(rows: list[tuple[Figures, int | None]]) -> str:
     """Figures and the largest batch of each, as BUILD.md shows them."""
     head = (
         "| config | topology | per chip | compile | arguments | temporaries | of HBM | GFLOP | "
@@ -296,15 +294,22 @@ def main(arguments: Sequence[str]) -> None:
     if arguments:
         raise UserError(f"what is {arguments[0]!r}? Everything here is a --flag=value")
     values = flags.FLAGS
-    jax.config.update("jax_enable_compilation_cache", False)  # its time is to be told
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_enable_compilation_cache", False)  # compiling is what is timed
     say = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
     topology_devices("v5e:2x2")  # says what is missing before anything long begins
     if values.table:
         jobs = [(config, topology) for config in CONFIGS for topology in TOPOLOGIES]
     else:
-        jobs = [(values["config"].config_filename or CONFIGS[0], values.topology)]
+        jobs = [
+            (
+                values["config"].config_filename if values["config"].present else CONFIGS[0],
+                values.topology,
+            )
+        ]
     kept: list[Figures] = []
     rows = []
+    largest: dict[tuple[str, str], int] = {}  # more chips of a kind change nothing on each
     for config, topology in jobs:
         given = not values.table and values["config"].present
         cfg = values.config if given else read_config(config)
@@ -318,12 +323,14 @@ def main(arguments: Sequence[str]) -> None:
                 f"{config} does not fit on {topology}{needed}; say --per_chip"
             ) from error
         say(f"{topology} {config}: compiled in {first.compile_seconds:.0f} s")
-        found = fit(cfg, first, say=say) if values.fit else [first]
-        kept += found
-        largest = found[-1].per_chip if values.fit else None
-        rows.append((first, largest))
+        key = config, first.kind
+        kept.append(first)
+        if values.fit and key not in largest:
+            kept += fit(cfg, first, say=say)
+            largest[key] = kept[-1].per_chip
+        rows.append((first, largest.get(key)))
         if not values.table:
-            print(describe(first, largest))
+            print(describe(first, largest.get(key)))
         if values.json:
             pathlib.Path(values.json).write_text(
                 json.dumps([dataclasses.asdict(one) for one in kept], indent=1) + "\n"

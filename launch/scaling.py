@@ -22,7 +22,7 @@ CHIPS_COUNTED = tuple(2**n for n in range(11))
 SHARED_BATCH = 1024  # examples of one step that more and more chips share
 
 REACHED = 0.7
-"""Share of every published rate, and of the speed that the compiler expects, taken to be reached."""
+"""Share of published rates, and of the speed that the compiler expects, taken to be reached."""
 
 HOP = 1e-6
 """Seconds from a chip to its neighbour ("about a microsecond": jax-ml.github.io/scaling-book)."""
@@ -240,16 +240,17 @@ def read_figures(path: str) -> dict[tuple[str, str], Load]:
 
 
 def assumptions(chip: Chip, load: Load) -> str:
-    cycles = load.smallest.loop_cycles / load.smallest.iterations
+    one = load.smallest
+    microseconds = 1e6 * one.loop_cycles / max(1, one.iterations) / chip.clock
     return (
-        f"Compute is what libtpu expects of its own program (its cycles at {chip.clock / 1e9:.2f} "
-        f"GHz), memory the bytes that it moves at {chip.hbm_rate / 1e9:,.0f} GB/s, the all-reduce "
-        f"{load.largest.reduced / 1e6:.1f} MB at {chip.ici_rate / 1e9:.0f} GB/s and {HOP * 1e6:.0f} "
-        f"us per hop; {REACHED:.0%} of each rate is taken to be reached. Beyond {chip.slice:,} "
-        f"chips slices meet over the data centre's network ({chip.dcn_rate / 1e9:.1f} GB/s per "
-        f"chip, {BETWEEN_SLICES * 1e3:.1f} ms). {load.smallest.iterations:,} iterations of loops, "
-        f"{cycles / chip.clock * 1e6:.1f} us each, are waited for whatever the batch. Reading the "
-        "data is taken to hide. Nothing was measured on a TPU."
+        f"Compute is what libtpu expects of its own program, in cycles of {chip.clock / 1e9:.2f} "
+        f"GHz; memory the bytes that it moves at {chip.hbm_rate / 1e9:,.0f} GB/s; the all-reduce "
+        f"{one.reduced / 1e6:.1f} MB at {chip.ici_rate / 1e9:.0f} GB/s, {HOP * 1e6:.0f} us per "
+        f"hop. {REACHED:.0%} of each rate is taken to be reached. Beyond {chip.slice:,} chips, "
+        f"slices meet over the data centre's network: {chip.dcn_rate / 1e9:.1f} GB/s per chip and "
+        f"{BETWEEN_SLICES * 1e3:.1f} ms. {one.iterations:,} iterations of loops, "
+        f"{microseconds:.1f} us each, are waited for whatever the batch. Reading the data is taken "
+        "to hide. Nothing was measured on a TPU."
     )
 
 
