@@ -1,148 +1,192 @@
-"""Checkpoints of a run: whole or absent, and checked by hash when they come back.
+"""Checkpoints of a run: written beside the training, the newest and the best of them kept.
 
-The only file that knows Orbax. A step is committed by a file of its own (COMMIT_FILE): Orbax's
-default, a rename, lists half-deleted steps as whole. No option of Orbax's notices a flipped bit,
-so a SHA-256 of every array is saved in the same step, and restoring walks back to the newest step
-whose hashes hold.
+Of several processes, the first one writes and reads, and the others get what it has read. No
+process waits for another one while a step is written, and they need no disk in common.
 """
 
-import dataclasses
-import datetime
-import gc
+import concurrent.futures
 import hashlib
 import json
 import logging
+import math
 import os
-import pathlib
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint.experimental.v1 as ocp
+from jax.experimental import multihost_utils
 
+from mashjax.data.location import no_room_is_an_error
 from mashjax.errors import UserError
 from mashjax.nn.weights import sha256
+from mashjax.training import saved_step
+from mashjax.training.saved_step import COMMIT, Commit, Saved, Unsound
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Saved:
-    """A sound step: its arrays by path ("params/magnitude/head/bias"), and what they mean."""
-
-    step: int
-    arrays: dict[str, np.ndarray]
-    metadata: dict[str, Any]
-
-
-class Unsound(Exception):
-    """A step that is not what was saved."""
 
 
 class Checkpoints:
     """The checkpoints in a folder. Saving runs beside the training; rely on it after `wait`."""
 
     def __init__(self, directory: str | os.PathLike, *, keep: int | None = None):
-        """keep: how many of the newest to keep; None: all (and the folder is only read)."""
-        self.directory = pathlib.Path(directory).absolute()
-        self._keep = keep
-        self._open: ocp.training.Checkpointer | None = None
+        """Of a folder, or of an address like gs://bucket/run/checkpoints.
 
-    def save(self, step: int, tree: Any, metadata: dict[str, Any]) -> None:
-        """Start saving; arrays are copied before this returns."""
-        arrays = flat_arrays(tree)
-        hashes = {path: sha256(array) for path, array in arrays.items()}
-        text = json.dumps({**metadata, "step": step, "sha256": hashes})
-        self._checkpointer.save_checkpointables_async(
-            step,
-            {"state": arrays, "metadata": {"json": text, "sha256": _sha256(text)}},
-            force=True,
-            overwrite=True,  # an unsound step of the same number may be in the way
-        )
+        keep: how many of the newest to keep, besides the one with the highest score; None: all.
+        """
+        self.directory = os.fspath(directory)
+        self._keep = keep
+        self._passed_over: set[int] = set()
+        self._saving: concurrent.futures.Future | None = None
+
+    def save(
+        self, step: int, tree: Any, metadata: dict[str, Any], *, score: float | None = None
+    ) -> None:
+        """Start saving; arrays are copied before this returns. Every process may call it.
+
+        score: how good the step is, where that is known; higher is better.
+
+        Raises UserError if the save before this one did not succeed.
+        """
+        self.wait()
+        if jax.process_index() != 0:
+            return
+        # Copied, since the next step gives the memory of these away.
+        arrays = {path: np.array(array) for path, array in flat_arrays(tree).items()}
+        thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._saving = thread.submit(self._save, Saved(step, arrays, metadata, score))
+        thread.shutdown(wait=False)  # it ends when the save does
 
     def wait(self) -> None:
-        """Until the last save is on disk; raises what went wrong with it."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        """Until the last save is written. Raises UserError if the disk or bucket refused it."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving.result()
 
     def steps(self) -> list[int]:
-        """The committed steps, oldest first; they may still be unsound."""
-        if not self.directory.is_dir():
-            return []
-        return [checkpoint.step for checkpoint in self._checkpointer.checkpoints]
+        """The finished steps, oldest first; they may still be unsound."""
+        found = saved_step.listed(self.directory)
+        return sorted(step for step, files in found.items() if COMMIT in files)
+
+    def unfinished(self) -> list[int]:
+        """Steps whose saving was interrupted, oldest first."""
+        found = saved_step.listed(self.directory)
+        return sorted(step for step, files in found.items() if COMMIT not in files)
+
+    def commit(self, step: int) -> Commit:
+        """What was written down of a step. Raises Unsound if it is missing or damaged."""
+        return saved_step.read_commit(self._of(step), step)
 
     def read(self, step: int) -> Saved:
-        """Read a step and check every array. Raises Unsound."""
-        arrays, text, text_hash = self._load(step)
-        if _sha256(text) != text_hash:
-            raise Unsound("its metadata is not what was saved")
-        metadata = json.loads(text)
-        hashes = metadata.pop("sha256")
-        if hashes.keys() != arrays.keys():
-            raise Unsound(f"arrays are missing: {sorted(hashes.keys() ^ arrays.keys())[:3]}")
-        for path, array in arrays.items():
-            if sha256(array) != hashes[path]:
-                raise Unsound(f"{path} is not what was saved")
-        if metadata.get("step") != step:
-            raise Unsound(f"it says that it is step {metadata.get('step')}")
-        return Saved(step, arrays, metadata)
+        """Read a step and check all of it. Raises Unsound."""
+        return saved_step.read(self._of(step), step)
 
-    def _load(self, step: int) -> tuple[dict[str, np.ndarray], str, str]:
-        """A step as Orbax reads it, its arrays unchecked. Raises Unsound if it cannot be read."""
-        try:
-            loaded = self._checkpointer.load_checkpointables(step)
-            arrays = {path: np.asarray(array) for path, array in loaded["state"].items()}
-            return arrays, loaded["metadata"]["json"], loaded["metadata"]["sha256"]
-        except Exception as error:  # whatever a damaged file makes Orbax and TensorStore raise
-            fault = f"cannot be read ({type(error).__name__})"
-        with warnings.catch_warnings():
-            # A load that fails leaves a coroutine behind, which complains when it is collected.
-            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-            gc.collect()
-        raise Unsound(fault)
+    def sound(self, *, best_first: bool = False) -> Iterator[Saved]:
+        """The sound steps, newest first; the others are named in the log.
 
-    def sound(self) -> Iterator[Saved]:
-        """The sound steps, newest first; the others are named in the log."""
-        for step in reversed(self.steps()):
+        best_first: those that have a score, the highest first.
+        """
+        newest_first = sorted(saved_step.listed(self.directory), reverse=True)
+        for step in self._ranking() if best_first else newest_first:
             try:
-                yield self.read(step)
+                saved = self.read(step)
             except Unsound as fault:
+                self._passed_over.add(step)
                 LOG.warning("%s: step %d is passed over: %s", self.directory, step, fault)
+            else:
+                yield saved
 
-    def written_at(self, step: int) -> datetime.datetime:
-        return datetime.datetime.fromtimestamp((self.directory / str(step)).stat().st_mtime)
+    def newest(self) -> Saved | None:
+        """The newest sound step. All processes must call it, and get what the first one read.
 
-    def size(self, step: int) -> int:
-        """Bytes on disk."""
-        files = (self.directory / str(step)).rglob("*")
-        return sum(file.stat().st_size for file in files if file.is_file())
+        Raises UserError if there are steps and none is sound: whether to begin again is not for a
+        program to decide.
+        """
+        saved = None
+        if jax.process_index() == 0:
+            saved = next(self.sound(), None)
+            if saved is None and self.steps():
+                raise UserError(
+                    f"{self.directory}: every step is damaged; use another folder, or remove this "
+                    "one to begin again"
+                )
+        return saved if jax.process_count() == 1 else _from_the_first(saved)
 
-    @property
-    def _checkpointer(self) -> ocp.training.Checkpointer:
-        if self._open is None:
-            context = ocp.Context()
-            context.atomicity.mode = ocp.options.AtomicityMode.COMMIT_FILE
-            policies = ocp.training.preservation_policies
-            preserved = (
-                policies.PreserveAll() if self._keep is None else policies.LatestN(self._keep)
-            )
-            self._open = ocp.training.Checkpointer(
-                self.directory,
-                context=context,
-                preservation_policy=preserved,
-                cleanup_tmp_directories=self._keep is not None,
-            )
-        return self._open
+    def best(self) -> int | None:
+        """The step with the highest score, the oldest of equals."""
+        return next(iter(self._ranking()), None)
+
+    def _save(self, saved: Saved) -> None:
+        """Write a step, then remove those that are no longer wanted."""
+        # What an interrupted save left is in nobody's way, but it may fill the disk; an unsound
+        # step of the same number is in the way.
+        self._remove({*self.unfinished(), saved.step})
+        before = self.steps()
+        try:
+            with no_room_is_an_error(self._of(saved.step)):
+                saved_step.write(self._of(saved.step), saved)
+        except UserError as error:
+            self._remove([saved.step])
+            kept = f"steps {', '.join(map(str, before))} are kept" if before else "no step is kept"
+            raise UserError(f"{error}; {kept}") from error
+        self._passed_over.discard(saved.step)
+        if self._keep is not None:
+            newest = [step for step in self.steps() if step not in self._passed_over]
+            self._remove({*self.steps()} - {*newest[-self._keep :], self.best()})
+
+    def _ranking(self) -> list[int]:
+        """The steps that have a score, the highest first, the oldest of equals first."""
+        scores = {}
+        for step in self.steps():
+            try:
+                score = self.commit(step).score
+            except Unsound:
+                continue  # whoever reads the step will say so
+            if score is not None and not math.isnan(score):
+                scores[step] = score
+        return sorted(scores, key=lambda step: (-scores[step], step))
+
+    def _remove(self, steps: Iterable[int]) -> None:
+        for step in steps:
+            saved_step.remove(self._of(step))
+
+    def _of(self, step: int) -> str:
+        return f"{self.directory.rstrip('/')}/{step}"
+
+
+def folder_in(workdir: str | os.PathLike) -> str:
+    """Where a run in `workdir`, a folder or an address, keeps its checkpoints."""
+    return f"{os.fspath(workdir).rstrip('/')}/checkpoints"
 
 
 def newest(directory: str | os.PathLike) -> Saved:
-    """The newest sound step of a run. Raises UserError if there is none."""
-    for saved in Checkpoints(directory).sound():
-        return saved
-    raise UserError(f"{directory}: holds no sound checkpoint")
+    """The newest sound step in a folder of checkpoints. Raises UserError if there is none."""
+    saved = Checkpoints(directory).newest()
+    if saved is None:
+        raise UserError(f"{directory}: holds no sound checkpoint")
+    return saved
+
+
+def chosen(directory: str | os.PathLike, step: int | str) -> Saved:
+    """The "newest" sound step, the "best" by score, or the one of a number.
+
+    Raises UserError if there is none, or the one of that number is damaged.
+    """
+    if step == "newest":
+        return newest(directory)
+    checkpoints = Checkpoints(directory)
+    if step == "best":
+        for saved in checkpoints.sound(best_first=True):
+            return saved
+        raise UserError(f"{directory}: no sound checkpoint has a score")
+    if not str(step).isdecimal() or int(step) not in checkpoints.steps():
+        known = ", ".join(map(str, checkpoints.steps())) or "no step"
+        raise UserError(f"{directory}: has {known}, not {step}; say newest, best or one of these")
+    try:
+        return checkpoints.read(int(step))
+    except Unsound as fault:
+        raise UserError(f"{directory}: step {step} is damaged: {fault}") from fault
 
 
 def flat_arrays(tree: Any) -> dict[str, np.ndarray]:
@@ -178,8 +222,32 @@ def digest(saved: Saved) -> str:
     """One SHA-256 of params, optimiser and step."""
     hashes = {path: sha256(array) for path, array in saved.arrays.items()}
     text = json.dumps({"step": saved.step, **hashes}, sort_keys=True)
-    return _sha256(text)
-
-
-def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _from_the_first(saved: Saved | None) -> Saved | None:
+    """What the first process has, in all of them; `saved` of the others is not looked at."""
+
+    def shared(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        # As bytes, since what is received is a sum over processes, and -0.0 + 0.0 is 0.0.
+        views = [np.frombuffer(array.tobytes(), np.uint8) for array in arrays]
+        received = multihost_utils.broadcast_one_to_all(views)
+        return [
+            np.frombuffer(bytes(view), array.dtype).reshape(array.shape)
+            for view, array in zip(received, arrays, strict=True)
+        ]
+
+    head = b""
+    if saved is not None:
+        about = {path: (array.dtype.name, array.shape) for path, array in saved.arrays.items()}
+        head = json.dumps((saved.step, saved.metadata, saved.score, about)).encode()
+    (length,) = shared([np.array(len(head))])
+    if length == 0:
+        return None
+    (text,) = shared([np.frombuffer(head or bytes(length), np.uint8)])
+    step, metadata, score, about = json.loads(bytes(text))
+    own = [
+        np.zeros(shape, jnp.dtype(name)) if saved is None else saved.arrays[path]
+        for path, (name, shape) in about.items()
+    ]
+    return Saved(step, dict(zip(about, shared(own), strict=True)), metadata, score)

@@ -7,20 +7,26 @@ from mashjax.errors import UserError
 from mashjax.nn.weights import Weights, read_weights, unflatten
 
 
-def read_checkpoint(directory: str | os.PathLike) -> Weights:
-    """The weights in an export, or the averaged parameters of a run's newest sound step.
+def read_checkpoint(directory: str | os.PathLike, *, step: int | str = "newest") -> Weights:
+    """The weights in an export, or the averaged parameters of one step of a run.
+
+    directory: a folder, or the address of a run in a bucket.
+    step: of a run: "newest", the newest sound one; "best", the sound one with the highest score;
+      or its number.
 
     Raises:
-      UserError: no such folder, neither of both, or damaged.
+      UserError: no such folder or step, neither of both, or damaged.
     """
-    path = pathlib.Path(directory)
-    if not path.exists():
-        raise UserError(f"{path}: no such checkpoint")
-    if not (path / "checkpoints").is_dir():
-        return read_weights(path)
-    from mashjax.training.checkpoints import newest  # Orbax takes a second: only for runs
+    where = os.fspath(directory)
+    if "://" not in where:
+        path = pathlib.Path(where)
+        if not path.exists():
+            raise UserError(f"{path}: no such checkpoint")
+        if not (path / "checkpoints").is_dir():
+            return read_weights(path)
+    from mashjax.training import checkpoints  # Orbax takes a second: only for runs
 
-    saved = newest(path / "checkpoints")
+    saved = checkpoints.chosen(checkpoints.folder_in(where), step)
     tree = unflatten(saved.arrays)
     # The average over the last steps scores better than the last step's own parameters.
     return Weights(tree["ema"], tree["statistics"], saved.metadata)

@@ -77,7 +77,7 @@ def test_an_uninterrupted_run(finished):
 def test_killed_and_resumed_is_bit_identical(finished, store, tmp_path):
     """kill -9 between two checkpoints: the run finishes with the same hash of everything."""
     process = start(store, tmp_path)
-    wait_for(tmp_path / "checkpoints" / "40" / "commit_success.txt")
+    wait_for(tmp_path / "checkpoints" / "40" / "COMMIT.json")
     process.kill()
     process.wait()
     process.stdout.close()
