@@ -24,8 +24,9 @@ fi
 (($#)) || die "say what to train: --config=configs/mashup.py --data=STORE --workdir=RUN"
 
 # One process sees all GPUs: no --distributed.
-driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n1) ||
+drivers=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null) ||
   die "nvidia-smi finds no GPU: install NVIDIA's driver $oldest_driver or newer"
+driver=${drivers%%$'\n'*} # one line a GPU, all the same
 ((${driver%%.*} >= oldest_driver)) ||
   die "the GPU driver is $driver: CUDA 13 needs $oldest_driver or newer"
 

@@ -35,7 +35,8 @@ launch/tpu_vm.sh COMMAND [--flag=value ...] [-- FLAGS OF mashjax.train ...]
   --type=v5litepod-8    what is rented: v4-8 ..., v5litepod-1 ..., v5p-8 ..., v6e-1 ...
   --spot                cheaper, and may be taken away at any time
   --via=queued          queued: wait in the queue of the Cloud TPU API. direct: now or never.
-                        compute: Compute Engine's instance groups (v5p and v6e)
+                        compute: Compute Engine's instance groups (v5p and v6e, default v6e-8;
+                        for several machines, a gcloud of 2026: gcloud components update)
   --bucket=gs://NAME    in the zone's region; the machine's service account may read and write it
   --data=gs://...       the store that mashjax.preprocess wrote. default: BUCKET/store
   --workdir=gs://...    checkpoints and metrics. default: BUCKET/runs/NAME

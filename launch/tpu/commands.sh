@@ -3,9 +3,12 @@
 # What runs on a worker, in its home folder: launch/tpu/worker.sh under a name of its own.
 on_worker="bash mashjax_worker.sh"
 
-# While something is rented, an end of any kind says this.
+# While something is rented, an end of any kind says this. (Without traps of their own, signals now
+# and then end bash before its trap for EXIT.)
 warning=
 trap '[ -z "$warning" ] || say "tpu_vm.sh: $warning. $(still_costs)"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 command_create() {
   assume_there=no

@@ -35,7 +35,7 @@ setup() {
   mkdir -p "$source"
   tar -xzf "$HOME/mashjax.tar.gz" -C "$source"
   PATH=$HOME/.local/bin:$PATH
-  if ! uv --version 2>/dev/null | grep -qF "uv $uv_version"; then
+  if [[ $(uv --version 2>/dev/null) != "uv $uv_version "* ]]; then
     persist curl -LsSf "https://astral.sh/uv/$uv_version/install.sh" -o "$HOME/install_uv.sh"
     UV_INSTALL_DIR=$HOME/.local/bin UV_NO_MODIFY_PATH=1 persist sh "$HOME/install_uv.sh"
   fi

@@ -160,22 +160,23 @@ def test_waiting_bears_a_fault_of_the_network_but_says_what_costs_when_it_gives_
     assert STOP in done.stderr
 
 
-def test_an_interrupt_says_what_costs(cloud):
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_says_what_costs(cloud, how, code):
     queue_and_node(cloud, ("", ""), ("WAITING_FOR_RESOURCES", ""))
     cloud.on("queued-resources create")
     with subprocess.Popen(
         [cloud.clone / "launch/tpu_vm.sh", "create"],
         stderr=subprocess.PIPE,
         text=True,
-        env=cloud.environment(MASHJAX_POLL="1000"),
+        env=cloud.environment(MASHJAX_POLL="1"),
         start_new_session=True,
     ) as running:
         lines = []
         for line in running.stderr:
             lines.append(line)
             if "WAITING_FOR_RESOURCES" in line:
-                os.killpg(running.pid, signal.SIGINT)
-    assert running.returncode != 0
+                os.killpg(running.pid, how)
+    assert running.returncode == code
     assert "stopped waiting for mashjax. It may cost money" in lines[-1]
     assert STOP in lines[-1]
 
