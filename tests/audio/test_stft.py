@@ -49,7 +49,7 @@ def test_istft_equals_librosas(n_fft, hop_length, length):
     assert relative(ours[:known], expected[:known]) < 1e-5
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(samples=st.integers(1, 9000), setting=st.sampled_from(SETTINGS))
 def test_there_and_back(samples, setting):
     n_fft, hop_length = setting

@@ -295,6 +295,7 @@ def test_a_killed_run_leaves_no_store_and_no_worker(stems_folder, tmp_path):
     assert (tmp_path / "s.store" / PLAN).is_file()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_line_and_the_run_goes_on(stems_folder, tmp_path):
     flags = [f"--input={stems_folder}", f"--output={tmp_path}/s.store", "--seconds=5"]
     run = subprocess.Popen(

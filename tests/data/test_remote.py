@@ -34,6 +34,7 @@ def files_of(store: pathlib.Path) -> dict[str, bytes]:
     return {p.relative_to(store).as_posix(): p.read_bytes() for p in files}
 
 
+@pytest.mark.slow
 def test_a_bucket_holds_what_a_folder_would(here, stems_folder):
     with Bucket() as bucket:
         store = "--output=gs://bucket/my songs/s.store"
