@@ -55,6 +55,7 @@ class Checkpoints:
         # Copied, since the next step gives the memory of these away.
         arrays = {path: np.array(array) for path, array in flat_arrays(tree).items()}
         thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        score = None if score is None else float(score)
         self._saving = thread.submit(self._save, Saved(step, arrays, metadata, score))
         thread.shutdown(wait=False)  # it ends when the save does
 

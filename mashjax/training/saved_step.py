@@ -162,7 +162,10 @@ def _orbax() -> ocp.Checkpointer:
     """Orbax for the first process alone."""
     alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
     return ocp.Checkpointer(
-        ocp.PyTreeCheckpointHandler(use_zarr3=True, multiprocessing_options=alone),
+        # Compressed, 400 MB of floats are 8 % less, for half as much work again.
+        ocp.PyTreeCheckpointHandler(
+            use_zarr3=True, use_compression=False, multiprocessing_options=alone
+        ),
         multiprocessing_options=alone,
         # Without renaming: a step is whole once it has its commit.
         atomicity_options=ocp.options.AtomicityOptions(mode=ocp.options.AtomicityMode.COMMIT_FILE),

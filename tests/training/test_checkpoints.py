@@ -1,6 +1,11 @@
 """Checkpoints: there and back exactly, the right ones kept, and no damage goes unseen."""
 
+import importlib.util
+import os
 import pathlib
+import socket
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -248,3 +253,87 @@ def test_shapes_types_and_names_must_agree():
         restored(coarser, arrays, where="here")
     with pytest.raises(UserError, match="is in only one of the checkpoint and the model"):
         restored({**tree(1), "params": {"tail": jnp.zeros(3)}}, {**arrays}, where="here")
+
+
+TWO = """
+import sys, jax, numpy as np, jax.numpy as jnp
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))
+from mashjax.training.checkpoints import Checkpoints, digest, restored
+from mashjax.training.mesh import data_mesh, replicated
+tree = {"a": jnp.asarray([0.0, -0.0, 1.5], jnp.bfloat16), "b": [np.arange(7, dtype=np.uint8)]}
+tree = jax.device_put(tree, replicated(data_mesh(4)))
+checkpoints = Checkpoints(f"{sys.argv[3]}/{sys.argv[2]}", keep=2)
+assert checkpoints.newest() is None
+for step in (1, 2, 3, 4):
+    checkpoints.save(step, tree, {"who": sys.argv[2]}, score=-step)
+checkpoints.wait()
+saved = checkpoints.newest()
+back = jax.device_put(restored(tree, saved.arrays, where=""), replicated(data_mesh(4)))
+for ours, theirs in zip(jax.tree.leaves(tree), jax.tree.leaves(back), strict=True):
+    assert ours.dtype == theirs.dtype
+    assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
+print(checkpoints.steps(), saved.step, saved.metadata["who"], saved.score, digest(saved))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_without_a_disk_in_common(tmp_path):
+    """The first one writes; both go on from what it has read, and so does a single process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    env = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWO, address, str(number), str(tmp_path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=env,
+        )
+        for number in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0].splitlines()[-1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    here = newest(tmp_path / "0")
+    assert said[0] == f"[1, 3, 4] 4 0 -4.0 {digest(here)}"
+    assert said[1] == f"[] 4 0 -4.0 {digest(here)}"
+    assert np.signbit(here.arrays["a"].astype(np.float32)).tolist() == [False, True, False]
+
+
+IN_A_BUCKET = """
+import numpy as np
+from mashjax.training.checkpoints import Checkpoints, digest
+checkpoints = Checkpoints("gs://bucket/my run/checkpoints", keep=2)
+for step, score in ((1, 2.0), (2, 1.0), (3, 0.5), (4, None)):
+    checkpoints.save(step, {"a": np.full(1000, step, np.float32)}, {}, score=score)
+checkpoints.wait()
+print(checkpoints.steps(), checkpoints.best(), [saved.step for saved in checkpoints.sound()])
+"""
+
+
+@pytest.mark.slow
+def test_checkpoints_in_a_bucket():
+    spec = importlib.util.spec_from_file_location("r", ROOT / "tests" / "data" / "test_remote.py")
+    remote = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(remote)
+    with remote.Bucket() as bucket:
+        run = bucket.python(IN_A_BUCKET)
+        assert run.stdout == "[1, 3, 4] 1 [4, 3, 1]\n", run.stderr
+        names = {name.removeprefix("my run/checkpoints/")[:2] for name in bucket.objects}
+        assert names == {"1/", "3/", "4/"}
+        damaged = next(name for name in bucket.objects if name.startswith("my run/checkpoints/4/s"))
+        generation, raw = bucket.objects[damaged]
+        bucket.objects[damaged] = generation, raw[:-1] + bytes([raw[-1] ^ 1])
+        verified = bucket.command("checkpoint", "verify", "gs://bucket/my run")
+        assert verified.returncode == 1
+        assert "\n4\tdamaged: state/" in verified.stdout
+        assert "go on from step 3\nthe best is step 1, score 2\n" in verified.stdout
+        bucket.refuse_after = 2
+        run = bucket.python(IN_A_BUCKET)
+        assert "gs://bucket/my run/checkpoints/1: cannot be written" in run.stderr
+        assert "; steps 3, 4 are kept" in run.stderr
