@@ -20,9 +20,9 @@ lead of one song over the backing of the other; phi is the magnitude-weighted me
     2 real voice over real backing     -1.0 dB, .202    2.2 dB, .213    14.1 dB, .089
 
 The first row is of a store as these commands make it, of the songs of POP909 whose split is test;
-the others are of pairs as that older store held them. No example was worse than the plain sum. The validation score stands still from step 2,800 on
-(7.6 dB): more songs, not more steps, are what it lacks. The rotations change nothing yet (less
-than 0.001 dB).
+the others are of pairs as that older store held them. No example was worse than the plain sum. The
+validation score stands still from step 2,800 on (7.6 dB): more songs, not more steps, are what it
+lacks. The rotations change nothing yet (less than 0.001 dB).
 """
 
 from mashjax.tasks import mashup
