@@ -88,7 +88,7 @@ def loss(
     shares = filtered(cfg, turned, example.song1, example.song2)
     heard = shares if len(example.parts) == 2 else (shares[0] + shares[1],)
     low = lambda spectrum: spectrum[..., : cfg.bands.linear]  # noqa: E731
-    least = QUIET * sum(_mean(jnp.abs(low(song))) for song in songs)
+    least: jax.Array = QUIET * (_mean(jnp.abs(low(songs[0]))) + _mean(jnp.abs(low(songs[1]))))
     phase = [
         _phase_error(low(share), low(part), least)
         for share, part in zip(heard, example.parts, strict=True)
