@@ -165,7 +165,8 @@ def test_an_interrupt_says_what_costs(cloud, how, code):
     queue_and_node(cloud, ("", ""), ("WAITING_FOR_RESOURCES", ""))
     cloud.on("queued-resources create")
     with subprocess.Popen(
-        [cloud.clone / "launch/tpu_vm.sh", "create"],
+        # Whoever runs the tests may ignore the signal, and a shell cannot take that back.
+        ["env", "--default-signal=INT,TERM", cloud.clone / "launch/tpu_vm.sh", "create"],
         stderr=subprocess.PIPE,
         text=True,
         env=cloud.environment(MASHJAX_POLL="1"),

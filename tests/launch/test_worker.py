@@ -152,7 +152,7 @@ def test_the_end_of_ssh_does_not_end_the_training(ready):
     (ready.path / "act").write_text('read -r word <"$HOME/gate"; echo "done: $word"')
     os.mkfifo(ready.path / "gate")
     shell = subprocess.Popen(
-        ["bash", "-c", "bash mashjax_worker.sh start; read -r _"],
+        ["env", "--default-signal=HUP", "bash", "-c", "bash mashjax_worker.sh start; read -r _"],
         cwd=ready.path,
         env=ready.environment,
         stdin=subprocess.PIPE,
