@@ -6,7 +6,7 @@ on_worker="bash mashjax_worker.sh"
 # While something is rented, an end of any kind says this. (Without traps of their own, signals now
 # and then end bash before its trap for EXIT.)
 warning=
-trap '[ -z "$warning" ] || say "tpu_vm.sh: $warning. $(still_costs)"' EXIT
+trap '[ -z "$warning" ] || say_costs "$warning"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -64,7 +64,7 @@ command_status() {
     fail "what is there via$unknown is not known (gcloud's message is above; --via looks at one)"
   costs=$(one_line "$costs")
   if [ -n "$costs" ]; then
-    tell "costs money now: $costs. $(how_to_delete)"
+    tell "costs money now: $costs. Stop it: $delete_command"
   else
     tell "costs money now: nothing named $name in $zone, only what the bucket holds"
   fi
@@ -193,7 +193,7 @@ delete_all() {
   left=$(one_line "$left")
   if ((status)) || [ -n "$left" ]; then
     [ -z "$left" ] || say "tpu_vm.sh: still there: $left"
-    say "tpu_vm.sh: not everything was deleted, gcloud's message is above. $(still_costs)"
+    say_costs "not everything was deleted, gcloud's message is above"
     return 1
   fi
   [ -n "$dry_run" ] || say "nothing named $name is left in $zone; the bucket stays, and costs"
@@ -212,10 +212,8 @@ one_line() {
   echo "$joined"
 }
 
-still_costs() {
-  echo "It may cost money: tpu_vm.sh status tells. $(how_to_delete)"
-}
-
-how_to_delete() {
-  echo "Stop it: launch/tpu_vm.sh delete --name=$name --project=$project --zone=$zone"
+# say_costs WHAT: what happened, and that it may cost money. It forks nothing: in a trap that
+# interrupted a wait, bash 5.2 may wait for a subshell forever.
+say_costs() {
+  say "tpu_vm.sh: $1. It may cost money: tpu_vm.sh status tells. Stop it: $delete_command"
 }

@@ -85,6 +85,7 @@ check_settings() {
 
   where=(--project="$project" --zone="$zone")
   region=${zone%-*}
+  delete_command="launch/tpu_vm.sh delete --name=$name --project=$project --zone=$zone"
   case $1 in
     setup | resume | babysit) check_source ;;
   esac
