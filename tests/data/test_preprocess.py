@@ -262,21 +262,27 @@ def test_mashups_as_they_are_become_the_students_examples(song, tmp_path):
 def test_a_run_killed_ten_times_makes_the_same_store(made, stems_folder, tmp_path):
     output = tmp_path / "s.store"
     flags = [f"--input={stems_folder}", f"--output={output}", "--seconds=5", "--clips_per_song=4"]
+    started = time.monotonic()
+    assert command(*flags).returncode == 0
+    whole = time.monotonic() - started
     rng = np.random.default_rng(0)
     killed = 0
-    for delay in rng.uniform(0.7, 4.0, 10):
+    while killed < 10:
         run = subprocess.Popen(
             [sys.executable, "-m", "mashjax.preprocess", *flags, "--workers=2"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
-        time.sleep(delay)
-        run.kill()
-        message = run.communicate()[1]
-        killed += run.returncode == -9
-        assert run.returncode in (-9, 0), message
-    assert killed >= 5
+        try:
+            message = run.communicate(timeout=rng.uniform(0.1, 1) * whole)[1]
+            assert run.returncode == 0, message
+            assert contents(output) == contents(made[0])
+            shutil.rmtree(output)  # done before it could be killed: from the beginning
+        except subprocess.TimeoutExpired:
+            run.kill()
+            run.communicate()
+            killed += 1
     run = command(*flags)
     assert (run.returncode, run.stderr) == (0, "")
     assert contents(output) == contents(made[0])
