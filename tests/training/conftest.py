@@ -3,6 +3,10 @@
 import importlib.util
 import os
 import pathlib
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -110,3 +114,41 @@ def finished(tmp_path_factory, store):
     outcome = train(load_config("tiny"), data=store, workdir=workdir)
     assert (outcome.step, outcome.stopped) == (150, False)
     return workdir
+
+
+@pytest.fixture
+def start_python() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts Python on so many virtual devices, its output to be read; killed with the test."""
+    started = []
+
+    def start(*arguments, devices: int = 1, **environment) -> subprocess.Popen:
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags} | environment,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def meeting_place() -> Callable[..., list[dict[str, str]]]:
+    """The environment of each of so many processes that are to meet on this machine."""
+
+    def environments(count: int = 2) -> list[dict[str, str]]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        common = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(count)}
+        return [common | {"JAX_PROCESS_ID": str(number)} for number in range(count)]
+
+    return environments
