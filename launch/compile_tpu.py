@@ -144,23 +144,24 @@ def topology_devices(topology: str) -> list[jax.Device]:
 
 def largest_batch(
     needs: Callable[[int], float | None], *, first: tuple[int, float], limit: float, fixed: float
-) -> int:
-    """How many examples fit on a chip, to a tenth: memory grows nearly on a line.
+) -> tuple[int, int | None]:
+    """How many examples fit on a chip, to a sixteenth.
 
     needs: bytes for so many examples (None: more than there are); first: a number that fits, and
     its bytes; limit: bytes that there are; fixed: bytes of no example at all.
+    Returns the largest number found to fit, and the smallest found not to (None: out of tries).
     """
     known = {0: fixed, first[0]: first[1]}
     fits, fails = first[0], None
     for _ in range(COMPILES):
+        near = max(1, fits // 16)
+        if fails is not None and fails - fits <= near:
+            break
         below, above = sorted(known, key=lambda n: abs(known[n] - limit))[:2]
         slope = (known[above] - known[below]) / (above - below)
-        # A little below the limit: what does not fit is a compilation for nothing.
-        guess = int(below + (0.97 * limit - known[below]) / slope) if slope > 0 else 8 * fits
-        if fails is not None and guess >= fails:
-            guess = (fits + fails) // 2
-        if guess - fits < max(1, fits // 16):
-            break
+        guess = int(below + (limit - known[below]) / slope) if slope > 0 else 2 * fits
+        guess = max(guess, fits + near)
+        guess = min(guess, 8 * fits if fails is None else max(fails - near, fits + 1))
         bytes_needed = needs(guess)
         if bytes_needed is not None:
             known[guess] = bytes_needed
@@ -168,7 +169,7 @@ def largest_batch(
             fits = guess
         else:
             fails = guess
-    return fits
+    return fits, fails
 
 
 def needed_bytes(message: str) -> float | None:

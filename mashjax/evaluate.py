@@ -1,6 +1,7 @@
 """Score a checkpoint on a store: JSON on stdout.
 
     python -m mashjax.evaluate --checkpoint=DIR --data=STORE [--split=test] [--examples=N]
+        [--step=newest|best|NUMBER]
 
 --checkpoint is a folder that mashjax.train or `mashjax.checkpoint export` wrote; without it, the
 network that ships is scored.
@@ -23,29 +24,30 @@ def evaluate(
     data: str | os.PathLike,
     split: str = "test",
     examples: int | None = None,
+    step: int | str = "newest",
 ) -> dict[str, Any]:
     """Scores of a checkpoint's averaged parameters on a split, as `tasks.<task>.evaluate`.
 
     checkpoint: the folder of a run or an export; None: what ships. examples: how many of the
-    split, from its start; None: all.
+    split, from its start; None: all. step: of a run: "newest", "best" or a number.
 
     Raises UserError if the checkpoint or the store cannot be used, or do not fit each other.
     """
     from mashjax.data.store import open_store
     from mashjax.tasks.mashup import SHIPPED
-    from mashjax.training import loop
+    from mashjax.training import scoring
     from mashjax.training.config import from_dict
+    from mashjax.training.feed import check_store
     from mashjax.training.loading import read_checkpoint
 
-    weights = read_checkpoint(SHIPPED if checkpoint is None else checkpoint)
+    weights = read_checkpoint(SHIPPED if checkpoint is None else checkpoint, step=step)
     cfg = from_dict(weights.metadata["config"])
     store = open_store(data)
-    loop.check_store(cfg, store)
-    scores = loop.evaluate(
+    check_store(cfg, store)
+    scores = scoring.evaluate(
         cfg, weights.params, weights.statistics, store, split=split, examples=examples
     )
-    step = weights.metadata["step"]
-    return {"task": cfg.task, "step": step, "split": split, **scores}
+    return {"task": cfg.task, "step": weights.metadata["step"], "split": split, **scores}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -59,6 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         data=data,
         split=flags.FLAGS.split,
         examples=flags.FLAGS.examples,
+        step=flags.FLAGS.step,
     )
     print(json.dumps(scores, indent=1))
 
@@ -66,6 +69,7 @@ def main(arguments: Sequence[str]) -> None:
 def _define_flags() -> None:
     flags.DEFINE_string("checkpoint", None, "A run or an export; default: what ships.")
     flags.DEFINE_string("data", None, "The store that mashjax.preprocess wrote.")
+    flags.DEFINE_string("step", "newest", "Of a run: newest, best or a number.")
     flags.DEFINE_enum("split", "test", ["train", "valid", "test"], "Which of its examples.")
     flags.DEFINE_integer("examples", None, "How many of them; default: all.", lower_bound=1)
 

@@ -1,13 +1,14 @@
 """Train a network, or go on with a run that was interrupted.
 
 python -m mashjax.train --config=configs/mashup.py --data=STORE --workdir=RUN
-    [--init_from=RUN] [--config.optim.learning_rate=3e-4 ...]
+    [--config.optim.learning_rate=3e-4 ...] [--init_from=RUN [--init_partial]]
+    [--distributed] [--tensorboard] [--profile_steps=3]
 
---init_from starts a new run from another one's parameters, to fine-tune them on another store.
+STORE and RUN are folders, or addresses such as gs://bucket/run. The last line on stdout is
+"done: step N" or, after SIGTERM, "stopped at step N". Exits 1 where the loss is no number.
 """
 
 import dataclasses
-import logging
 import runpy
 import sys
 from collections.abc import Sequence
@@ -46,10 +47,29 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError("--data is missing: say a store that mashjax.preprocess wrote")
     if workdir is None:
         raise UserError("--workdir is missing: say where checkpoints shall go")
-    from mashjax.training.loop import train  # Orbax and the rest: only once the flags are right
+    if values.init_partial and values.init_from is None:
+        raise UserError("--init_partial takes over parts of a run: say which, with --init_from")
+    # Orbax and the rest: only once the flags are right.
+    from mashjax.training import distributed
+    from mashjax.training.loop import train
+    from mashjax.training.reporting import log_to_stderr
 
-    logging.getLogger("mashjax").setLevel(logging.INFO)
-    outcome = train(values.config, data=data, workdir=workdir, init_from=values.init_from)
+    if values.distributed:
+        distributed.initialise()
+    log_to_stderr()
+    try:
+        outcome = train(
+            values.config,
+            data=data,
+            workdir=workdir,
+            init_from=values.init_from,
+            init_partial=values.init_partial,
+            profile_steps=values.profile_steps,
+            tensorboard=values.tensorboard,
+        )
+    except FloatingPointError as error:
+        print(f"mashjax.train: {error}", file=sys.stderr)
+        sys.exit(1)
     print(f"{'stopped at' if outcome.stopped else 'done:'} step {outcome.step}")
 
 
@@ -70,7 +90,11 @@ def _define_flags() -> None:
         "config", TrainConfig(), "What to train: a file of configs/.", parse_fn=read_config
     )
     flags.DEFINE_string("data", None, "The store that mashjax.preprocess wrote.")
-    flags.DEFINE_string("init_from", None, "The workdir of a run to start from.")
+    flags.DEFINE_bool("distributed", False, "This is one of several processes.")
+    flags.DEFINE_string("init_from", None, "The workdir of a run to start from, to fine-tune it.")
+    flags.DEFINE_bool("init_partial", False, "Take over what fits, of a run of another model.")
+    flags.DEFINE_integer("profile_steps", 0, "Steps to trace into WORKDIR/profile.", lower_bound=0)
+    flags.DEFINE_bool("tensorboard", False, "Curves, sounds and pictures: WORKDIR/tensorboard.")
     flags.DEFINE_string("workdir", None, "Where checkpoints and metrics go.")
 
 

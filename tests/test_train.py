@@ -123,6 +123,9 @@ def test_evaluate_scores_the_whole_split(run, store):
     assert scores["examples"] == 5  # five examples in batches of four: none twice
     assert (scores["task"], scores["step"], scores["split"]) == ("mashup", 8, "test")
     assert scores["si_sdr_oracle"] > scores["si_sdr_sum"] + 3
+    assert evaluate.evaluate(run, data=store, examples=1, step=4)["step"] == 4
+    with pytest.raises(UserError, match="has 4, 8, not 5"):
+        evaluate.evaluate(run, data=store, step=5)
 
 
 def test_evaluate_prints_json(run, store, folder):
@@ -142,6 +145,10 @@ def test_evaluate_prints_json(run, store, folder):
         (["--config=configs/tiny.py"], "--data is missing"),
         (["--config=configs/tiny.py", "--data=/nowhere", "--workdir=/tmp"], "no such store"),
         (["--config=configs/tiny.py", "--data=S", "--workdir=W", "what"], "what is 'what'?"),
+        (
+            ["--config=configs/tiny.py", "--data=S", "--workdir=W", "--init_partial"],
+            "--init_partial takes over parts of a run: say which",
+        ),
     ],
 )
 def test_mistakes_are_one_line(arguments, said, folder):

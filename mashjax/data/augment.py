@@ -25,7 +25,7 @@ KNEE = 0.05
 """Tilts begin here, in cycles per sample (1.1 kHz at 22.05 kHz): below, TAPS would not resolve."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(unsafe_hash=True)
 class Augment:
     """How far each thing is drawn from what is stored; 0 leaves it alone."""
 

@@ -3,6 +3,7 @@
 They are int16, as stored: the device decodes and augments them (`mashjax.data.augment`).
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -10,6 +11,25 @@ import numpy as np
 
 from mashjax.data.store import Store
 from mashjax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """A function from a step to its batch, int16 [batch, sources, samples], see `batches`."""
+
+    store: Store
+    split: str
+    shape: tuple[int, int, int]  # of each batch
+    read: Callable[[int], np.ndarray]
+    examples: Callable[[int], np.ndarray]  # of a step: [batch, songs], numbers in the split
+
+    def __call__(self, step: int) -> np.ndarray:
+        return self.read(step)
+
+    def songs(self, step: int) -> list[str]:
+        """The names of all songs in a step's batch."""
+        known = self.store.examples(self.split)
+        return sorted({known[i]["song"] for i in np.unique(self.examples(step))})
 
 
 def batches(
@@ -21,7 +41,7 @@ def batches(
     samples: int,
     incoherent: float = 0.0,
     part: tuple[int, int] = (0, 1),
-) -> Callable[[int], np.ndarray]:
+) -> Batches:
     """Make the function from a step to its batch.
 
     Training batches go through a new permutation of the examples every epoch. Each example gets
@@ -56,41 +76,59 @@ def batches(
     if batch_size % processes:
         raise UserError(f"batch_size={batch_size} cannot be shared evenly by {processes} processes")
 
+    rows = batch_size // processes
+    shape = (rows, len(store.sources), samples)
+
     def positions(step: int) -> range:
         """Where the rows of this process stand in the sequence of all examples ever read."""
-        rows = batch_size // processes
         first = step * batch_size + process * rows
         return range(first, first + rows)
 
-    def in_order(step: int) -> np.ndarray:
-        start = (stored - samples) // 2
-        return store.read(split, np.array(positions(step)) % count)[..., start : start + samples]
-
     if split != "train":
-        return in_order
+        start = (stored - samples) // 2
+        numbers = lambda step: np.array(positions(step)) % count  # noqa: E731
+        return Batches(
+            store,
+            split,
+            shape,
+            read=lambda step: store.read(split, numbers(step))[..., start : start + samples],
+            examples=lambda step: numbers(step)[:, None],
+        )
     permutation = functools.lru_cache(maxsize=2)(lambda epoch: _permutation(count, seed, epoch))
-    read = _mashups(store, split) if "label" in store.sources else _pairs(store, split, incoherent)
+    mashups = "label" in store.sources
+    draw = _draw_mashups if mashups else _pairs(store, split, incoherent)
 
-    def shuffled(step: int) -> np.ndarray:
+    def drawn(step: int) -> tuple[np.ndarray, list[int]]:
+        """Two numbers for each example, and where its crop begins."""
         idx = np.array([permutation(p // count)[p % count] for p in positions(step)])
         rngs = [np.random.default_rng([seed, 1, p]) for p in positions(step)]
-        starts = [rng.integers(stored - samples + 1) for rng in rngs]
-        whole = read(idx, rngs)
+        starts = [int(rng.integers(stored - samples + 1)) for rng in rngs]
+        return draw(idx, rngs), starts
+
+    def read(step: int) -> np.ndarray:
+        drawn_examples, starts = drawn(step)
+        first, second = drawn_examples.T
+        if mashups:
+            whole = store.read(split, first)
+            whole[second == 1] = whole[second == 1][:, [0, 2, 1]]
+        else:
+            whole = store.read(split, first, second)
         return np.stack([x[:, s : s + samples] for x, s in zip(whole, starts, strict=True)])
 
-    return shuffled
+    examples = lambda step: drawn(step)[0][:, : 1 if mashups else 2]  # noqa: E731
+    return Batches(store, split, shape, read=read, examples=examples)
 
 
-Reader = Callable[[np.ndarray, list[np.random.Generator]], np.ndarray]
-"""Examples [batch], a generator for each of them -> int16 [batch, sources, stored samples]."""
+Draw = Callable[[np.ndarray, list[np.random.Generator]], np.ndarray]
+"""Examples [batch], a generator for each of them -> [batch, 2]."""
 
 
 def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, 0, epoch]).permutation(count)
 
 
-def _pairs(store: Store, split: str, incoherent: float) -> Reader:
-    """Read examples with partners that are drawn, as song 1 or as song 2."""
+def _pairs(store: Store, split: str, incoherent: float) -> Draw:
+    """Draw a partner for each example, and which of both gives song 1."""
     partners = store.partners(split)
     # Examples sorted by song: those of other songs are what is before and what is behind.
     songs = np.unique([e["song"] for e in store.examples(split)], return_inverse=True)[1]
@@ -104,21 +142,14 @@ def _pairs(store: Store, split: str, incoherent: float) -> Reader:
             return by_song[k if k < firsts[i] else k + sizes[i]]
         return rng.choice(partners[i][partners[i] >= 0])
 
-    def read(idx: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+    def draw(idx: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
         first = np.array([rng.random() < 0.5 for rng in rngs])
         others = np.array([partner(i, rng) for i, rng in zip(idx, rngs, strict=True)])
-        return store.read(split, np.where(first, idx, others), np.where(first, others, idx))
+        return np.stack([np.where(first, idx, others), np.where(first, others, idx)], axis=1)
 
-    return read
+    return draw
 
 
-def _mashups(store: Store, split: str) -> Reader:
-    """Read mashups, their originals in an order that is drawn."""
-
-    def read(idx: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
-        turned = np.array([rng.random() < 0.5 for rng in rngs])
-        x = store.read(split, idx)
-        x[turned] = x[turned][:, [0, 2, 1]]
-        return x
-
-    return read
+def _draw_mashups(idx: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+    """Draw which of a mashup's originals is song 1: 1 where they change places."""
+    return np.stack([idx, [rng.random() < 0.5 for rng in rngs]], axis=1)

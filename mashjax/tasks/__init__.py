@@ -1,7 +1,8 @@
 """One module per task; a task is features, init_model, loss_fn and evaluate.
 
 What the training room calls, on every task alike (see `mashjax.tasks.mashup`):
-Config, config_from_dict, example_samples, read_samples, init_model, statistics, loss_fn, evaluate.
+Config, config_from_dict, example_samples, read_samples, init_model, statistics, loss_fn, evaluate
+and SCORE, the name of the score that says which checkpoint is best, samples.
 """
 
 from types import ModuleType

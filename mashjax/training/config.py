@@ -37,10 +37,14 @@ class TrainConfig:
     steps: int = 1000  # optimiser steps in all
     statistics_batches: int = 8  # batches that the features' mean and scale come from
     checkpoint_every: int = 200  # steps
-    keep: int = 3  # newest checkpoints kept
+    checkpoint_minutes: float = 10.0  # and after so many minutes without one; 0: by steps alone
+    keep: int = 3  # newest checkpoints kept, besides the best
     eval_every: int = 500  # steps
     eval_examples: int = 32  # of the valid split, per evaluation
+    patience: int = 0  # evaluations without a better score after which it ends early; 0: never
+    sample_every: int = 500  # steps between sounds and pictures for TensorBoard
     log_every: int = 20  # steps
+    on_nan: str = "stop"  # where a loss is no number; "skip": leave that batch out and go on
 
 
 # What a resumed run may change: how long it goes on, how fast it learns, how often it reports.
@@ -50,12 +54,37 @@ RESUMABLE = frozenset(
         "steps",
         "optim.learning_rate",
         "checkpoint_every",
+        "checkpoint_minutes",
         "keep",
         "eval_every",
         "eval_examples",
+        "patience",
+        "sample_every",
         "log_every",
+        "on_nan",
     }
 )
+
+
+def check(cfg: TrainConfig) -> None:
+    """Raises UserError where a setting can mean nothing."""
+    if cfg.on_nan not in ("stop", "skip"):
+        raise UserError(f"on_nan={cfg.on_nan!r}: say stop or skip")
+    for name in (
+        "batch_size",
+        "accumulate",
+        "frames",
+        "steps",
+        "statistics_batches",
+        "checkpoint_every",
+        "keep",
+        "eval_every",
+        "eval_examples",
+        "sample_every",
+        "log_every",
+    ):
+        if getattr(cfg, name) < 1:
+            raise UserError(f"{name}={getattr(cfg, name)}: must be 1 or more")
 
 
 def check_resumable(saved: dict[str, Any], now: TrainConfig, *, where: str) -> None:

@@ -4,8 +4,11 @@ Data parallelism is one mesh axis, `data`: batches are cut along it, everything 
 every device, and the compiler puts the gradients' all-reduce where it belongs.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mashjax.errors import UserError
@@ -46,6 +49,31 @@ def own_part() -> tuple[int, int]:
 def put_batch(mesh: Mesh, batch: np.ndarray) -> jax.Array:
     """This process's part of a batch, from host memory to its devices; together they are it."""
     return jax.make_array_from_process_local_data(batch_sharding(mesh), batch)
+
+
+def put_copies(mesh: Mesh, tree: Any) -> Any:
+    """Arrays that are the same in every process, to all devices; those there stay as they are."""
+    copies = replicated(mesh)
+
+    def put(array: Any) -> jax.Array:
+        if isinstance(array, jax.Array) and array.sharding == copies:
+            return array
+        return jax.make_array_from_process_local_data(copies, np.asarray(array))
+
+    return jax.tree.map(put, tree)
+
+
+def own_copies(tree: Any) -> Any:
+    """Of arrays that are on every device, those on this process's first one."""
+    own = lambda x: x.addressable_data(0) if isinstance(x, jax.Array) else x  # noqa: E731
+    return jax.tree.map(own, tree)
+
+
+def of_the_first(value: float) -> float:
+    """The first process's value, in all of them; all must ask."""
+    if jax.process_count() == 1:
+        return value
+    return float(multihost_utils.broadcast_one_to_all(np.float64(value)))
 
 
 def must_block(mesh: Mesh) -> bool:

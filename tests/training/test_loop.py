@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,14 +19,17 @@ from mashjax.data.store import decode, open_store
 from mashjax.errors import UserError
 from mashjax.tasks import mashup
 from mashjax.training import loop
-from mashjax.training.checkpoints import Checkpoints, digest, newest
+from mashjax.training.checkpoints import Checkpoints, digest, flat_arrays, newest
+from mashjax.training.feed import training_batches
 from mashjax.training.loop import train
 from mashjax.training.mesh import data_mesh, put_batch
+from mashjax.training.start import take_over, take_over_partly
 from mashjax.training.step import init_state, make_step
 
 ROOT = pathlib.Path(__file__).parents[2]
 TRAIN = """
 import runpy, sys
+from mashjax.training.feed import training_batches
 from mashjax.training.loop import train
 cfg = runpy.run_path("configs/tiny.py")["get_config"]()
 cfg.checkpoint_every, cfg.batch_size, cfg.steps = map(int, sys.argv[3:])
@@ -154,7 +158,7 @@ def test_damage_in_the_store_ends_the_run_at_its_step(store, tiny, tmp_path):
     """Prefetched before, raised when its turn comes: what the step before learned is saved."""
     shutil.copytree(store, tmp_path / "store")
     cfg = dataclasses.replace(tiny, checkpoint_every=1, statistics_batches=1)
-    batch = loop.training_batches(cfg, open_store(tmp_path / "store"))
+    batch = training_batches(cfg, open_store(tmp_path / "store"))
 
     def is_damaged(step):
         try:
@@ -212,7 +216,7 @@ def test_a_run_that_starts_from_another(finished, other_store, tiny, tmp_path):
     """It begins where the other one was, learns on another store, and refuses another model."""
     saved = newest(finished / "checkpoints")
     fresh = init_state(tiny, data_mesh(tiny.batch_size))
-    state, statistics = loop.take_over(tiny, saved, fresh, where="here")
+    state, statistics = take_over(tiny, saved, fresh, store=open_store(other_store), where="here")
     assert int(state.step) == 0
     bias = saved.arrays["ema/magnitude/head/bias"]
     for tree in (state.params, state.ema):
@@ -230,29 +234,116 @@ def test_a_run_that_starts_from_another(finished, other_store, tiny, tmp_path):
         train(tiny, data=other_store, workdir=tmp_path / "new", init_from=finished)
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run(store, tiny, tmp_path, monkeypatch):
+def test_a_run_that_takes_over_a_part_of_another(finished, other_store, tiny, tmp_path, caplog):
+    """Another head over the same features: what fits is taken, what does not is named."""
+    caplog.set_level("INFO")
+    saved = newest(finished / "checkpoints")
+    tiny.model.magnitude.head = 40
+    fresh = init_state(tiny, data_mesh(tiny.batch_size))
+    state, statistics = take_over_partly(
+        tiny, saved, fresh, store=open_store(other_store), where="here"
+    )
+    flat = flat_arrays(state.params)
+    recurrent = "magnitude/encoder/forward/recurrent"
+    assert np.array_equal(flat[recurrent], saved.arrays[f"ema/{recurrent}"])
+    assert np.array_equal(statistics["mean"], saved.arrays["statistics/mean"])
+    named = {message.split()[1] for message in caplog.messages if "begins fresh" in message}
+    changed = {f"magnitude/{name}" for name in ("hidden/kernel", "hidden/bias", "head/kernel")}
+    assert named == changed
+    for path in changed:
+        assert np.array_equal(flat[path], flat_arrays(fresh.params)[path])
+
+    tiny.model.linear_bins, tiny.model.log_bands = 32, 8  # other features: their own statistics
+    fresh = init_state(tiny, data_mesh(tiny.batch_size))
+    _, statistics = take_over_partly(
+        tiny, saved, fresh, store=open_store(other_store), where="here"
+    )
+    assert statistics["mean"].shape == (40,)
+    outcome = train(
+        dataclasses.replace(tiny, steps=2),
+        data=other_store,
+        workdir=tmp_path,
+        init_from=finished,
+        init_partial=True,
+    )
+    assert outcome.step == 2
+
+
+def poisoned(monkeypatch, *steps):
+    """The loss of some steps is no number."""
     real = loop.make_step
 
-    def poisoned(cfg, mesh):
+    def make_step(cfg, mesh):
+        train_step = real(cfg, mesh)
+
         def step(state, statistics, sources):
             state, metrics = train_step(state, statistics, sources)
-            poison = np.nan if int(state.step) == 31 else 1.0
+            poison = jnp.where(jnp.isin(state.step, jnp.array(steps)), jnp.nan, 1.0)
             return state, metrics | {"loss": metrics["loss"] * poison}
 
-        train_step = real(cfg, mesh)
         return step
 
-    monkeypatch.setattr(loop, "make_step", poisoned)
-    with pytest.raises(FloatingPointError, match="step 31: the loss is nan"):
+    monkeypatch.setattr(loop, "make_step", make_step)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(store, tiny, tmp_path, monkeypatch):
+    poisoned(monkeypatch, 31)
+    songs = ", ".join(training_batches(tiny, open_store(store)).songs(30))
+    with pytest.raises(FloatingPointError, match=rf"step 31 .*: loss is nan; songs: {songs}"):
         train(tiny, data=store, workdir=tmp_path)
     assert Checkpoints(tmp_path / "checkpoints").steps() == [20]
+
+
+def test_a_loss_that_is_not_a_number_is_skipped(store, tiny, tmp_path, monkeypatch, caplog):
+    poisoned(monkeypatch, 3, 7)
+    cfg = dataclasses.replace(tiny, steps=10, on_nan="skip")
+    assert train(cfg, data=store, workdir=tmp_path).step == 10
+    skipped = [r.message for r in caplog.records if "is left out" in r.message]
+    assert [message.split()[1] for message in skipped] == ["3", "7"]
+    assert [line.get("skipped") for line in lines_of(tmp_path) if "loss" in line] == [1, 2]
+
+
+def test_skipping_has_an_end(store, tiny, tmp_path, monkeypatch):
+    poisoned(monkeypatch, *range(5, 60))
+    cfg = dataclasses.replace(tiny, steps=60, on_nan="skip")
+    with pytest.raises(FloatingPointError, match=r"step 24 .* 20 steps in a row"):
+        train(cfg, data=store, workdir=tmp_path)
+
+
+def test_ending_early(store, tiny, tmp_path, monkeypatch):
+    """Two evaluations without a better score end the run; the best step is kept; it stays ended."""
+    scores = iter([1.0, 3.0, 2.0, 2.5, 9.0])
+    monkeypatch.setattr(loop, "evaluate", lambda *_, **__: {"si_sdr_model": next(scores)})
+    cfg = dataclasses.replace(tiny, eval_every=2, patience=2, keep=1, checkpoint_every=1000)
+    for _ in range(2):
+        assert train(cfg, data=store, workdir=tmp_path) == loop.Outcome(8, stopped=False)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    assert (checkpoints.steps(), checkpoints.best()) == ([4, 8], 4)
+
+
+def test_checkpoints_by_the_clock(store, tiny, tmp_path):
+    """None is due by its step, but each step takes longer than no time."""
+    cfg = dataclasses.replace(tiny, steps=6, checkpoint_every=1000, checkpoint_minutes=1e-9)
+    train(cfg, data=store, workdir=tmp_path)
+    assert Checkpoints(tmp_path / "checkpoints").steps() == [4, 5, 6]
+
+
+def test_settings_that_can_mean_nothing(store, tiny, tmp_path):
+    for change, said in (
+        ({"on_nan": "ignore"}, "on_nan='ignore': say stop or skip"),
+        ({"log_every": 0}, "log_every=0: must be 1 or more"),
+        ({"batch_size": 6, "accumulate": 4}, "batch_size=6 cannot be shared evenly by 1 devices"),
+    ):
+        with pytest.raises(UserError, match=said):
+            train(dataclasses.replace(tiny, **change), data=store, workdir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_it_learns(tiny, store):
     """One batch over and over: the loss falls by 40 %, and the mashup beats the plain sum."""
     tiny.model.augment = Augment(gain_db=0, inverted=0, tilt_db=0, pitch_semitones=0)
     mesh = data_mesh(tiny.batch_size)
-    batch = loop.training_batches(tiny, open_store(store))(0)
+    batch = training_batches(tiny, open_store(store))(0)
     statistics = mashup.statistics(tiny.model, [decode(batch)])
     state, train_step = init_state(tiny, mesh), make_step(tiny, mesh)
     losses = []

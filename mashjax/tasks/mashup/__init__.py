@@ -7,7 +7,7 @@ is a mashup that somebody made, and its two originals.
 """
 
 from mashjax.tasks.mashup.config import Config, config_from_dict
-from mashjax.tasks.mashup.evaluate import evaluate
+from mashjax.tasks.mashup.evaluate import SCORE, evaluate, samples
 from mashjax.tasks.mashup.examples import example_samples, read_samples, statistics
 from mashjax.tasks.mashup.model import init_model, loss_fn
 from mashjax.tasks.mashup.predict import (
@@ -21,6 +21,7 @@ from mashjax.tasks.mashup.predict import (
 )
 
 __all__ = [
+    "SCORE",
     "SHIPPED",
     "Config",
     "Direct",
@@ -35,5 +36,6 @@ __all__ = [
     "predict",
     "predict_direct",
     "read_samples",
+    "samples",
     "statistics",
 ]

@@ -9,7 +9,7 @@ from mashjax.data.augment import Augment
 from mashjax.tasks.mashup.bands import Bands
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(unsafe_hash=True)  # compiled functions have it as a static argument
 class Config:
     """One field per line, each with its unit or its reason."""
 
@@ -42,7 +42,7 @@ class Config:
         return _bands(self.stft, self.linear_bins, self.log_bands, self.top_hz)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(unsafe_hash=True)
 class Network:
     """The size of one of the two encoder-decoders."""
 

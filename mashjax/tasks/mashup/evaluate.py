@@ -1,5 +1,6 @@
 """How close a model's mashups come to the wanted ones, beside the plain sum and the oracle mask."""
 
+import functools
 from collections.abc import Iterable
 
 import jax
@@ -8,8 +9,17 @@ import numpy as np
 
 from mashjax.audio.stft import istft
 from mashjax.tasks.mashup.config import Config
-from mashjax.tasks.mashup.examples import Statistics, level_matched, spectrum_scale, transform
+from mashjax.tasks.mashup.examples import (
+    Example,
+    Statistics,
+    level_matched,
+    spectrum_scale,
+    transform,
+)
 from mashjax.tasks.mashup.model import HEADS, Params, apply
+
+SCORE = "si_sdr_model"
+"""Of the scores of `evaluate`, the one that says which checkpoint is best: higher is better."""
 
 
 def evaluate(
@@ -23,12 +33,24 @@ def evaluate(
     and `phi_*`, the magnitude-weighted mean of 1 - cos of the phase error (1 = random);
     "examples"; and "worse_than_sum", how many of them the model made worse.
     """
-    score = jax.jit(lambda params, sources: _scores(cfg, params, statistics, sources))
-    collected = [jax.device_get(score(params, sources)) for sources in batches]
+    collected = [jax.device_get(_scores(cfg, params, statistics, s)) for s in batches]
     scores = {name: np.concatenate([c[name] for c in collected]) for name in collected[0]}
     worse = int(np.sum(scores["si_sdr_model"] < scores["si_sdr_sum"]))
     means = {name: round(float(np.mean(values)), 4) for name, values in scores.items()}
     return {"examples": len(scores["si_sdr_sum"]), **means, "worse_than_sum": worse}
+
+
+def samples(
+    cfg: Config, params: Params, statistics: Statistics, sources: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The first example of a batch to listen to: both songs, the wanted mashup and the model's.
+
+    sources: as for `evaluate`. Returns sounds [samples] by name, within [-1, 1].
+    """
+    said = jax.device_get(_sounds(cfg, params, statistics, sources[:1]))
+    sounds = {name: y[0] for name, y in said.items()}
+    loudest = max(float(np.abs(y).max()) for y in sounds.values())
+    return {name: y / max(loudest, 1.0) for name, y in sounds.items()}
 
 
 def si_sdr(estimate: jax.Array, target: jax.Array) -> jax.Array:
@@ -52,11 +74,39 @@ def phi(estimate: jax.Array, target: jax.Array) -> jax.Array:
     return jnp.sum(weight * (1 - cos), (-2, -1)) / (jnp.sum(weight, (-2, -1)) + 1e-12)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _scores(
     cfg: Config, params: Params, statistics: Statistics, sources: jax.Array
 ) -> dict[str, jax.Array]:
     songs = level_matched(sources)
     example = jax.tree.map(lambda y: transform(cfg, y), songs)
+    scores = {}
+    for name, estimate in _estimates(cfg, params, statistics, example).items():
+        y = _sound(cfg, estimate, songs.label.shape[-1])
+        scores[f"si_sdr_{name}"] = si_sdr(y, songs.label)
+        scores[f"phi_{name}"] = phi(estimate, example.label)
+    return scores
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _sounds(
+    cfg: Config, params: Params, statistics: Statistics, sources: jax.Array
+) -> dict[str, jax.Array]:
+    songs = level_matched(sources)
+    example = jax.tree.map(lambda y: transform(cfg, y), songs)
+    mashup = _estimates(cfg, params, statistics, example)["model"]
+    return {
+        "song1": songs.song1,
+        "song2": songs.song2,
+        "wanted": songs.label,
+        "mashup": _sound(cfg, mashup, songs.label.shape[-1]),
+    }
+
+
+def _estimates(
+    cfg: Config, params: Params, statistics: Statistics, example: Example
+) -> dict[str, jax.Array]:
+    """Spectra of the mashup by name, [batch, frames, all bins]."""
     song1, song2, bins = example.song1, example.song2, cfg.bands.bins
     result = apply(cfg, params, statistics, song1[..., :bins], song2[..., :bins])
     estimates = {
@@ -65,18 +115,12 @@ def _scores(
     }
     if len(example.parts) == 2:
         estimates["oracle"] = sum(map(_ideal, (song1, song2), example.parts))
-    label, target = example.label, songs.label
-    scores = {}
-    for name, estimate in estimates.items():
-        y = istft(
-            estimate / spectrum_scale(cfg),
-            n_fft=cfg.n_fft,
-            hop_length=cfg.hop_length,
-            length=target.shape[-1],
-        )
-        scores[f"si_sdr_{name}"] = si_sdr(y, target)
-        scores[f"phi_{name}"] = phi(estimate, label)
-    return scores
+    return estimates
+
+
+def _sound(cfg: Config, spectrum: jax.Array, length: int) -> jax.Array:
+    spectrum = spectrum / spectrum_scale(cfg)
+    return istft(spectrum, n_fft=cfg.n_fft, hop_length=cfg.hop_length, length=length)
 
 
 def _ideal(song: jax.Array, wanted: jax.Array) -> jax.Array:

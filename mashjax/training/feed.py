@@ -1,0 +1,53 @@
+"""What a run reads of its store."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mashjax.data.batches import Batches, batches
+from mashjax.data.store import Store, decode
+from mashjax.errors import UserError
+from mashjax.tasks import TASKS
+from mashjax.training.config import TrainConfig
+
+
+def check_store(cfg: TrainConfig, store: Store) -> None:
+    """Raises UserError where the store's audio is not what the config's model hears."""
+    if store.settings.sample_rate != cfg.model.sample_rate:
+        raise UserError(
+            f"{store.path}: holds audio at {store.settings.sample_rate} Hz, and the config says "
+            f"model.sample_rate={cfg.model.sample_rate}"
+        )
+
+
+def training_batches(cfg: TrainConfig, store: Store, *, part: tuple[int, int] = (0, 1)) -> Batches:
+    """The batch of each step, or this process's part of it; a pure function of (seed, step)."""
+    task = TASKS[cfg.task]
+    wanted = min(task.read_samples(cfg.model, cfg.frames), store.settings.samples)
+    return batches(
+        store,
+        split="train",
+        seed=cfg.seed,
+        batch_size=cfg.batch_size,
+        samples=max(wanted, task.example_samples(cfg.model, cfg.frames)),
+        incoherent=cfg.incoherent,
+        part=part,
+    )
+
+
+def in_order(
+    cfg: TrainConfig, store: Store, *, split: str, examples: int | None = None
+) -> Iterator[np.ndarray]:
+    """The first `examples` of a split, or all of it (None), once each: float32 batches."""
+    total = store.count(split)
+    examples = total if examples is None else min(examples, total)
+    size = min(cfg.batch_size, max(1, examples))
+    batch = batches(
+        store,
+        split=split,
+        seed=cfg.seed,
+        batch_size=size,
+        samples=TASKS[cfg.task].example_samples(cfg.model, cfg.frames),
+    )
+    # Batches wrap around at the end of a split.
+    return (decode(batch(n)[: examples - n * size]) for n in range(-(-examples // size)))
