@@ -1,6 +1,7 @@
 """Training runs: they learn, they stop and go on bit by bit, and they refuse what does not fit."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import pathlib
@@ -358,3 +359,21 @@ def test_it_learns(tiny, store):
     assert not np.array_equal(
         state.ema["magnitude"]["head"]["bias"], state.params["magnitude"]["head"]["bias"]
     )
+
+
+@pytest.mark.slow
+def test_a_run_in_a_bucket(store, tmp_path):
+    """As on a Cloud TPU VM: checkpoints and metrics are in the bucket, and it goes on from them."""
+    spec = importlib.util.spec_from_file_location("r", ROOT / "tests" / "data" / "test_remote.py")
+    remote = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(remote)
+    flags = ["--config=configs/tiny.py", f"--data={store}", "--workdir=gs://bucket/runs/one"]
+    with remote.Bucket() as bucket:
+        for steps in (10, 15):
+            run = bucket.command("train", *flags, f"--config.steps={steps}")
+            assert run.stdout == f"done: step {steps}\n", run.stderr
+        assert "resuming from step 10 of gs://bucket/runs/one/checkpoints" in run.stderr
+        lines = bucket.objects["runs/one/metrics.jsonl"][1].decode().splitlines()
+        trained = [json.loads(line)["step"] for line in lines if "loss" in line]
+        assert trained == [5, 10, 15]
+        assert "runs/one/checkpoints/15/COMMIT.json" in bucket.objects
