@@ -5,9 +5,10 @@
 
 libtpu holds the whole compiler, which runs on any Linux machine: `pip install -e '.[tpu]'`. What is
 compiled is the step that mashjax.train runs, on stems (four sources): the memory is what it will
-take, and a batch that does not fit fails here as it would there. --table does this for every
-topology below and both large configs (an hour on two cores), and ends with BUILD.md's table; --json
-is what launch/scaling.py reads.
+take, and a batch that does not fit fails here as it would there. FLOPs are those of the matrix
+products; GB moved are the operands and results of every operation, loops multiplied out, as if
+nothing stayed on the chip. --table does this for every topology below and both large configs (an
+hour on two cores), and ends with BUILD.md's table; --json is what launch/scaling.py reads.
 """
 
 import dataclasses
@@ -327,18 +328,23 @@ def main(arguments: Sequence[str]) -> None:
         say(f"{topology} {config}: compiled in {first.compile_seconds:.0f} s")
         key = config, first.kind
         kept.append(first)
+        write(kept, values.json)
         if values.fit and key not in largest:
             kept += fit(cfg, first, say=say)
             largest[key] = kept[-1].per_chip
+            write(kept, values.json)
         rows.append((first, largest.get(key)))
         if not values.table:
             print(describe(first, largest.get(key)))
-        if values.json:
-            pathlib.Path(values.json).write_text(
-                json.dumps([dataclasses.asdict(one) for one in kept], indent=1) + "\n"
-            )
     if values.table:
         print(table(rows))
+
+
+def write(kept: list[Figures], path: str | None) -> None:
+    """All figures so far: the next compilation may take minutes."""
+    if path:
+        records = [dataclasses.asdict(one) for one in kept]
+        pathlib.Path(path).write_text(json.dumps(records, indent=1) + "\n")
 
 
 def _shapes(tree: Any, sharding: jax.sharding.NamedSharding) -> Any:
