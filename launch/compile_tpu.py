@@ -144,33 +144,38 @@ def topology_devices(topology: str) -> list[jax.Device]:
 
 
 def largest_batch(
-    needs: Callable[[int], float | None], *, first: tuple[int, float], limit: float, fixed: float
-) -> tuple[int, int | None]:
-    """How many examples fit on a chip, to a sixteenth.
+    tried: Callable[[int], tuple[bool, float | None]],
+    *,
+    first: tuple[int, float],
+    limit: float,
+    fixed: float,
+) -> int:
+    """How many examples fit on a chip, to a tenth: memory grows nearly on a line.
 
-    needs: bytes for so many examples (None: more than there are); first: a number that fits, and
-    its bytes; limit: bytes that there are; fixed: bytes of no example at all.
-    Returns the largest number found to fit, and the smallest found not to (None: out of tries).
+    Near the limit the compiler saves memory where it can, for some time: a few more may fit.
+
+    tried: whether so many fit, and the bytes that they need (None: nobody says); first: a number
+    that fits, and its bytes; limit: bytes that there are; fixed: bytes of no example at all.
     """
     known = {0: fixed, first[0]: first[1]}
     fits, fails = first[0], None
     for _ in range(COMPILES):
-        near = max(1, fits // 16)
-        if fails is not None and fails - fits <= near:
-            break
         below, above = sorted(known, key=lambda n: abs(known[n] - limit))[:2]
         slope = (known[above] - known[below]) / (above - below)
-        guess = int(below + (limit - known[below]) / slope) if slope > 0 else 2 * fits
-        guess = max(guess, fits + near)
-        guess = min(guess, 8 * fits if fails is None else max(fails - near, fits + 1))
-        bytes_needed = needs(guess)
-        if bytes_needed is not None:
-            known[guess] = bytes_needed
-        if bytes_needed is not None and bytes_needed <= limit:
+        # A little below the limit: what does not fit is a compilation for nothing.
+        guess = int(below + (0.97 * limit - known[below]) / slope) if slope > 0 else 8 * fits
+        if fails is not None and guess >= fails:
+            guess = (fits + fails) // 2
+        if guess - fits < max(1, fits // 16):
+            break
+        fitting, needed = tried(guess)
+        if needed is not None:
+            known[guess] = needed
+        if fitting:
             fits = guess
         else:
             fails = guess
-    return fits, fails
+    return fits
 
 
 def needed_bytes(message: str) -> float | None:
@@ -228,19 +233,19 @@ def fit(cfg: TrainConfig, first: Figures, *, say: Callable[[str], None]) -> list
     """Figures of ever larger batches on the chips of `first`, the largest that fits last."""
     found: list[Figures] = []
 
-    def needs(per_chip: int) -> float | None:
+    def tried(per_chip: int) -> tuple[bool, float | None]:
         try:
             one = figures(cfg, first.topology, config=first.config, per_chip=per_chip)
         except OutOfMemoryError as error:
             say(f"  {per_chip} per chip do not fit")
-            return error.needed
+            return False, error.needed
         say(f"  {per_chip} per chip fit: {one.total / GIB:.2f} GiB")
         found.append(one)
-        return one.total
+        return True, one.total
 
     limit = CHIPS[first.kind].hbm
     fixed = first.total - first.temporaries
-    largest_batch(needs, first=(first.per_chip, first.total), limit=limit, fixed=fixed)
+    largest_batch(tried, first=(first.per_chip, first.total), limit=limit, fixed=fixed)
     return sorted(found, key=lambda one: one.per_chip) or [first]
 
 
@@ -262,7 +267,7 @@ def describe(one: Figures, largest: int | None) -> str:
         f"other operations between chips: {one.other_collectives}",
     ]
     if largest is not None:
-        lines.append(f"largest batch that fits: {largest} examples per chip")
+        lines.append(f"largest batch found to fit: {largest} examples per chip")
     return "\n".join(lines)
 
 
