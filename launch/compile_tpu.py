@@ -48,7 +48,7 @@ ALONE = {
     "TPU_WORKER_ID": "0",
 }
 
-TOPOLOGIES = ("v5e:2x2", "v5e:2x4", "v6e:2x4", "v5p:2x2x1", "v4:2x2x1")
+TOPOLOGIES = ("v5e:2x4", "v6e:2x4", "v5p:2x2x1", "v4:2x2x1")
 CONFIGS = ("configs/mashup.py", "configs/students.py")
 SOURCES = 4  # of a stored example: lead and backing of both songs
 COMPILES = 6  # at most so many to find the largest batch
@@ -246,7 +246,7 @@ def fit(cfg: TrainConfig, first: Figures, *, say: Callable[[str], None]) -> list
     limit = CHIPS[first.kind].hbm
     fixed = first.total - first.temporaries
     largest_batch(tried, first=(first.per_chip, first.total), limit=limit, fixed=fixed)
-    return sorted(found, key=lambda one: one.per_chip) or [first]
+    return sorted(found, key=lambda one: one.per_chip)
 
 
 def describe(one: Figures, largest: int | None) -> str:
@@ -292,7 +292,7 @@ def table(rows: list[tuple[Figures, int | None]]) -> str:
             f"{one.moved / GB:.1f}",
             f"{one.all_reduces}",
             f"{1e3 * one.cycles / chip.clock:.0f} ms",
-            largest,
+            largest or "not sought",
         )
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
@@ -317,7 +317,6 @@ def main(arguments: Sequence[str]) -> None:
         ]
     kept: list[Figures] = []
     rows = []
-    largest: dict[tuple[str, str], int] = {}  # more chips of a kind change nothing on each
     for config, topology in jobs:
         given = not values.table and values["config"].present
         cfg = values.config if given else read_config(config)
@@ -331,16 +330,14 @@ def main(arguments: Sequence[str]) -> None:
                 f"{config} does not fit on {topology}{needed}; say --per_chip"
             ) from error
         say(f"{topology} {config}: compiled in {first.compile_seconds:.0f} s")
-        key = config, first.kind
         kept.append(first)
         write(kept, values.json)
-        if values.fit and key not in largest:
+        if values.fit:
             kept += fit(cfg, first, say=say)
-            largest[key] = kept[-1].per_chip
             write(kept, values.json)
-        rows.append((first, largest.get(key)))
+        rows.append((first, kept[-1].per_chip if values.fit else None))
         if not values.table:
-            print(describe(first, largest.get(key)))
+            print(describe(*rows[-1]))
     if values.table:
         print(table(rows))
 

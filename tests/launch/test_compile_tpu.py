@@ -142,6 +142,34 @@ def test_needed_bytes_are_read_from_the_compilers_message(compile_tpu, message, 
     assert compile_tpu.needed_bytes("something else") is None
 
 
+def test_the_table_shares_out_what_the_compiler_said(compile_tpu):
+    figures = compile_tpu.Figures(
+        config="configs/some.py",
+        topology="v5e:2x4",
+        kind="TPU v5 lite",
+        chips=8,
+        per_chip=2,
+        frames=260,
+        compile_seconds=61.4,
+        arguments=2**29,
+        temporaries=3 * 2**30,
+        total=int(3.9375 * 2**30),
+        flops=826e9,
+        moved=26e9,
+        iterations=1000,
+        cycles=3e8,
+        loop_cycles=2e8,
+        reduced=4 * 10**6,
+        all_reduces=1,
+        other_collectives=0,
+    )
+    head, line, row = compile_tpu.table([(figures, 30)]).splitlines()
+    assert head.count("|") == line.count("|") == row.count("|")
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells[:6] == ["some", "v5e:2x4", "2", "61 s", "0.50 GiB", "3.00 GiB"]
+    assert cells[6:] == ["25%", "826", "26.0", "1", "200 ms", "30"]
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "launch/compile_tpu.py", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
