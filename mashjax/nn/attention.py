@@ -4,12 +4,20 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from mashjax.nn.precision import einsum, matmul
+
+LEAST_CHUNK = 256
+"""Frames. Narrower chunks compare fewer pairs, but in matmuls that are too small to be fast."""
+
 
 class WindowedAttention(nnx.Module):
     """Every frame attends to the `window` frames before and after it, and to itself."""
 
-    def __init__(self, features: int, width: int, *, window: int, rngs: nnx.Rngs):
+    def __init__(
+        self, features: int, width: int, *, window: int, dtype: str = "float32", rngs: nnx.Rngs
+    ):
         self.window = window
+        self.dtype = dtype
         self.query_key_value = nnx.Linear(features, 3 * width, use_bias=False, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, exists: jax.Array | None = None) -> jax.Array:
@@ -17,8 +25,10 @@ class WindowedAttention(nnx.Module):
 
         Returns [batch, frames, width].
         """
-        query, key, value = jnp.split(self.query_key_value(x), 3, axis=-1)
-        return windowed_attention(query, key, value, window=self.window, exists=exists)
+        projected = matmul(x, self.query_key_value.kernel[...], dtype=self.dtype)
+        return windowed_attention(
+            *jnp.split(projected, 3, axis=-1), window=self.window, exists=exists, dtype=self.dtype
+        )
 
 
 def windowed_attention(
@@ -28,35 +38,34 @@ def windowed_attention(
     *,
     window: int,
     exists: jax.Array | None = None,
+    dtype: str = "float32",
 ) -> jax.Array:
     """Scaled dot-product attention in which frame t sees frames t - window ... t + window.
 
-    The frames are cut into chunks of `window`; a chunk of queries meets the keys of its own and
-    both neighbouring chunks, so scores are [chunks, window, 3 * window], never frames squared.
+    The frames are cut into chunks of about `window`; a chunk of queries meets the keys that any of
+    them sees, so scores are [chunk, chunk + 2 * window] for each, never frames squared.
 
     query, key, value: [batch, frames, width]; exists: bool [frames], False for padding that
-    nobody may attend to. Returns [batch, frames, width].
+    nobody may attend to; dtype: of the products. Returns [batch, frames, width].
     """
-    batch, frames, width = query.shape
-    chunks = -(-frames // window)
-    pad = ((0, 0), (0, chunks * window - frames), (0, 0))
+    frames, width = query.shape[1:]
+    chunks = max(1, round(frames / max(window, LEAST_CHUNK)))
+    length = -(-frames // (8 * chunks)) * 8  # whole vector registers
+    query = query * width**-0.5
 
-    def cut(x: jax.Array) -> jax.Array:
-        return jnp.pad(x, pad).reshape(batch, chunks, window, width)
+    def mixed(start: int) -> jax.Array:
+        stop = min(start + length, frames)
+        first, last = max(0, start - window), min(stop + window, frames)
+        scores = einsum("bqw,bkw->bqk", query[:, start:stop], key[:, first:last], dtype)
+        if exists is not None or max(stop - first, last - start) > window + 1:
+            queries, keys = jnp.arange(start, stop)[:, None], jnp.arange(first, last)
+            seen = jnp.abs(queries - keys) <= window
+            if exists is not None:
+                # Padded queries would see nothing at all, and softmax of nothing is NaN: they see
+                # each other.
+                seen &= exists[keys] | ~exists[queries]
+            scores = jnp.where(seen, scores, -jnp.inf)
+        weights = jax.nn.softmax(scores, axis=-1)
+        return einsum("bqk,bkw->bqw", weights, value[:, first:last], dtype)
 
-    def with_neighbours(x: jax.Array) -> jax.Array:
-        x = jnp.pad(cut(x), ((0, 0), (1, 1), (0, 0), (0, 0)))
-        return jnp.concatenate([x[:, :-2], x[:, 1:-1], x[:, 2:]], axis=2)
-
-    scores = jnp.einsum("bcqw,bckw->bcqk", cut(query), with_neighbours(key)) / width**0.5
-    at = jnp.arange(chunks)[:, None] * window
-    query_frame = at + jnp.arange(window)
-    key_frame = at + jnp.arange(-window, 2 * window)
-    near = jnp.abs(query_frame[:, :, None] - key_frame[:, None, :]) <= window
-    real = jnp.ones(frames, bool) if exists is None else exists
-    real = jnp.pad(real, (window, (chunks + 1) * window - frames))
-    # Padded queries would see nothing at all, and softmax of nothing is NaN: they see themselves.
-    seen = near & (real[key_frame + window][:, None, :] | ~real[query_frame + window][:, :, None])
-    weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
-    mixed = jnp.einsum("bcqk,bckw->bcqw", weights, with_neighbours(value))
-    return mixed.reshape(batch, chunks * window, width)[:, :frames]
+    return jnp.concatenate([mixed(start) for start in range(0, frames, length)], axis=1)

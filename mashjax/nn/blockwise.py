@@ -16,7 +16,7 @@ import numpy as np
 from flax import nnx
 
 from mashjax.nn.encoder_decoder import EncoderDecoder
-from mashjax.nn.lstm import State
+from mashjax.nn.lstm import Lstm, State
 
 
 class Blockwise:
@@ -39,7 +39,7 @@ class Blockwise:
         self._decode = tuple(
             compiled(functools.partial(_decode, reverse=reverse)) for reverse in (False, True)
         )
-        self._say = compiled(EncoderDecoder.said)
+        self._say = compiled(_say)
 
     def __call__(self, params: dict[str, Any], songs: np.ndarray) -> np.ndarray:
         """songs: features of both songs [2, frames, features]. Returns [frames, outputs]."""
@@ -112,18 +112,30 @@ class Blockwise:
 def _encode(
     network: EncoderDecoder, songs: jax.Array, state: State, exists: jax.Array, *, reverse: bool
 ) -> tuple[jax.Array, State]:
-    return network.encoder.direction(reverse)(
-        network.embedded(songs), state=state, exists=exists, reverse=reverse
-    )
+    embedded = network.embedded(songs[:1], songs[1:])
+    return _run(network.encoder.direction(reverse), embedded, state, exists, reverse)
 
 
 def _bridge(network: EncoderDecoder, encoded: jax.Array, exists: jax.Array) -> jax.Array:
     window = network.attention.window
+    bridged = network.bridged(jnp.swapaxes(encoded, 0, 1), exists=exists)
     # The outer windows were only there to be attended to.
-    return network.bridged(encoded, exists=exists)[:, window:-window]
+    return jnp.swapaxes(bridged, 0, 1)[:, window:-window]
 
 
 def _decode(
     network: EncoderDecoder, bridged: jax.Array, state: State, exists: jax.Array, *, reverse: bool
 ) -> tuple[jax.Array, State]:
-    return network.decoder.direction(reverse)(bridged, state=state, exists=exists, reverse=reverse)
+    frames_first = jnp.swapaxes(bridged, 0, 1)
+    return _run(network.decoder.direction(reverse), frames_first, state, exists, reverse)
+
+
+def _run(
+    lstm: Lstm, x: jax.Array, state: State, exists: jax.Array, reverse: bool
+) -> tuple[jax.Array, State]:
+    outputs, last = lstm(x, state=state, exists=exists, reverse=reverse)
+    return jnp.swapaxes(outputs, 0, 1), last
+
+
+def _say(network: EncoderDecoder, decoded: jax.Array, bridged: jax.Array, *songs: jax.Array):
+    return network.said(jnp.swapaxes(decoded, 0, 1), jnp.swapaxes(bridged, 0, 1), *songs)

@@ -1,11 +1,15 @@
 """The encoder-decoder of both networks: two songs in, one frame of outputs per frame."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from mashjax.nn.attention import WindowedAttention
 from mashjax.nn.lstm import BiLstm, State
+from mashjax.nn.precision import matmul
 
 
 class EncoderDecoder(nnx.Module):
@@ -14,7 +18,10 @@ class EncoderDecoder(nnx.Module):
     features: per frame and song; embedding: what a frame is reduced to before the LSTM (None: the
     LSTM sees the features themselves); hidden: units of each LSTM and direction; attention: width
     of the single head; window: how many frames it sees to either side; head: units of the dense
-    layer before the last; outputs: per frame.
+    layer before the last; outputs: per frame; dtype: of matrix products ("bfloat16": their factors
+    only); remat: keep what goes from part to part for the gradient, and compute the rest twice.
+
+    Within the network, frames come first, [frames, batch, features], as the LSTMs take them.
     """
 
     def __init__(
@@ -28,23 +35,32 @@ class EncoderDecoder(nnx.Module):
         head: int,
         outputs: int,
         bidirectional: bool,
+        dtype: str = "float32",
+        remat: bool = False,
         rngs: nnx.Rngs,
     ):
+        self.dtype = dtype
+        self.remat = remat
         directions = 2 if bidirectional else 1
         self.embed = None if embedding is None else nnx.Linear(features, embedding, rngs=rngs)
         self.encoder = BiLstm(
             features if embedding is None else embedding,
             hidden,
             bidirectional=bidirectional,
+            dtype=dtype,
             rngs=rngs,
         )
         encoded = 2 * directions * hidden  # both songs side by side
-        self.attention = WindowedAttention(encoded, attention, window=window, rngs=rngs)
+        self.attention = WindowedAttention(
+            encoded, attention, window=window, dtype=dtype, rngs=rngs
+        )
         self.bridge = nnx.Linear(encoded + attention, directions * hidden, rngs=rngs)
         # Both songs' last h (or c) of one direction become the decoder's first h (or c).
         self.first_h = nnx.Linear(2 * hidden, hidden, rngs=rngs)
         self.first_c = nnx.Linear(2 * hidden, hidden, rngs=rngs)
-        self.decoder = BiLstm(directions * hidden, hidden, bidirectional=bidirectional, rngs=rngs)
+        self.decoder = BiLstm(
+            directions * hidden, hidden, bidirectional=bidirectional, dtype=dtype, rngs=rngs
+        )
         # The head sees the features, too: what is fine in the spectrum need not pass the LSTMs.
         self.hidden = nnx.Linear(2 * directions * hidden + 2 * features, head, rngs=rngs)
         # It starts at its bias: what the network says at first is for its task to choose.
@@ -60,29 +76,63 @@ class EncoderDecoder(nnx.Module):
 
         `mashjax.nn.blockwise` runs the same parts in the same order over blocks of a long song.
         """
-        batch = song1.shape[0]
-        encoded, states = self.encoder(self.embedded(jnp.concatenate([song1, song2])))
-        bridged = self.bridged(jnp.concatenate([encoded[:batch], encoded[batch:]], axis=-1))
-        decoded, _ = self.decoder(bridged, states=[self.first_state(state) for state in states])
-        return self.said(decoded, bridged, song1, song2)
+        part: Callable = jax.checkpoint if self.remat else lambda function: function
+        encoded, states = part(lambda *songs: self.encoder(self.embedded(*songs)))(song1, song2)
+        bridged = part(self.bridged)(self.side_by_side(encoded))
+        first = [self.first_state(state) for state in states]
+        decoded, _ = part(lambda x, states: self.decoder(x, states=states))(bridged, first)
+        return part(self.said)(decoded, bridged, song1, song2)
 
-    def embedded(self, songs: jax.Array) -> jax.Array:
-        """[batch, frames, features] -> what the encoder sees."""
-        return songs if self.embed is None else jax.nn.relu(self.embed(songs))
+    def embedded(self, song1: jax.Array, song2: jax.Array) -> jax.Array:
+        """Features of two songs [batch, frames, features] -> what the encoder sees of both.
+
+        [frames, batch * 2, ...], the songs of a pair next to each other.
+        """
+        if self.embed is None:
+            both = jnp.stack([song1, song2], axis=1)
+        else:
+            # One by one: side by side, the features would have to be copied.
+            rows = [self._times(song, self.embed.kernel[...]) for song in (song1, song2)]
+            both = jax.nn.relu(jnp.stack(rows, axis=1) + _bias(self.embed))
+        return jnp.moveaxis(both, 2, 0).reshape(both.shape[2], -1, both.shape[3])
+
+    def side_by_side(self, encoded: jax.Array) -> jax.Array:
+        """[frames, batch * 2, features] -> [frames, batch, 2 * features]."""
+        return encoded.reshape(encoded.shape[0], -1, 2 * encoded.shape[2])
 
     def bridged(self, encoded: jax.Array, *, exists: jax.Array | None = None) -> jax.Array:
         """Both songs' encodings side by side -> what the decoder sees, with attention."""
-        attended = self.attention(encoded, exists=exists)
-        return jax.nn.relu(self.bridge(jnp.concatenate([encoded, attended], axis=-1)))
+        attended = self.attention(jnp.swapaxes(encoded, 0, 1), exists=exists)
+        of_encoded, of_attended = jnp.split(self.bridge.kernel[...], [encoded.shape[-1]])
+        bridged = self._times(encoded, of_encoded)
+        bridged = bridged + jnp.swapaxes(self._times(attended, of_attended), 0, 1)
+        return jax.nn.relu(bridged + _bias(self.bridge))
 
     def first_state(self, last: State) -> State:
-        """The encoder's last state, song 1 then song 2 on the batch axis -> the decoder's first."""
-        h, c = (jnp.concatenate(jnp.split(part, 2), axis=-1) for part in last)
-        return jnp.tanh(self.first_h(h)), self.first_c(c)
+        """The encoder's last state, [batch * 2, hidden] -> the decoder's first, [batch, hidden]."""
+        h, c = (part.reshape(-1, 2 * part.shape[1]) for part in last)
+        first_h = self._times(h, self.first_h.kernel[...]) + _bias(self.first_h)
+        return jnp.tanh(first_h), self._times(c, self.first_c.kernel[...]) + _bias(self.first_c)
 
     def said(
         self, decoded: jax.Array, bridged: jax.Array, song1: jax.Array, song2: jax.Array
     ) -> jax.Array:
-        """The head: [batch, frames, outputs]."""
-        seen = jnp.concatenate([decoded, bridged, song1, song2], axis=-1)
-        return self.head(jax.nn.relu(self.hidden(seen)))
+        """The head: [frames, batch, ...] and both songs' features -> [batch, frames, outputs]."""
+        inputs = (decoded, bridged, song1, song2)
+        ends = np.cumsum([x.shape[-1] for x in inputs[:-1]])
+        # Part by part, for the same reason; and features need no gradient.
+        parts = [
+            self._times(x, kernel)
+            for x, kernel in zip(inputs, jnp.split(self.hidden.kernel[...], ends), strict=True)
+        ]
+        hidden = jnp.swapaxes(parts[0] + parts[1], 0, 1) + parts[2] + parts[3]
+        hidden = jax.nn.relu(hidden + _bias(self.hidden))
+        return self._times(hidden, self.head.kernel[...]) + _bias(self.head)
+
+    def _times(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return matmul(x, kernel, dtype=self.dtype)
+
+
+def _bias(layer: nnx.Linear) -> jax.Array:
+    assert layer.bias is not None, "all layers that are asked have one"
+    return layer.bias[...]

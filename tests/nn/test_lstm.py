@@ -69,9 +69,9 @@ def test_a_leading_axis_of_networks(arguments):
 
 def test_the_backward_direction_hears_the_future():
     lstm = BiLstm(4, 6, bidirectional=True, rngs=nnx.Rngs(0))
-    x = jax.random.normal(jax.random.key(0), (1, 12, 4))
-    later = x.at[:, 8:].add(1.0)
-    change = np.abs(np.asarray(jax.jit(lambda a, b: lstm(a)[0] - lstm(b)[0])(x, later)))[0, :8]
+    x = jax.random.normal(jax.random.key(0), (12, 1, 4))
+    later = x.at[8:].add(1.0)
+    change = np.abs(np.asarray(jax.jit(lambda a, b: lstm(a)[0] - lstm(b)[0])(x, later)))[:8, 0]
     assert (change[:, :6] == 0).all()  # forwards
     assert (change[:, 6:].max(0) > 1e-4).all()
 
@@ -79,9 +79,9 @@ def test_the_backward_direction_hears_the_future():
 def test_states_carry_on():
     """Two halves, the second from the first one's state, equal the whole."""
     lstm = Lstm(4, 6, rngs=nnx.Rngs(0))
-    x = jax.random.normal(jax.random.key(0), (2, 12, 4))
+    x = jax.random.normal(jax.random.key(0), (12, 2, 4))
     whole, last = lstm(x)
-    first, state = lstm(x[:, :5])
-    second, end = lstm(x[:, 5:], state=state)
-    close(jnp.concatenate([first, second], 1), whole, 1e-6)
+    first, state = lstm(x[:5])
+    second, end = lstm(x[5:], state=state)
+    close(jnp.concatenate([first, second]), whole, 1e-6)
     close(end, last, 1e-6)

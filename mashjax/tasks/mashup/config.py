@@ -31,6 +31,8 @@ class Config:
     phase_weight: float = 0.1  # of the phase network's loss; its gradients reach nothing else
     compressed_weight: float = 0.3  # of the compressed-magnitude loss beside the complex one
     augment: Augment = dataclasses.field(default_factory=Augment)  # of training examples
+    dtype: str = "float32"  # of matrix products; "bfloat16": their factors, never sums and states
+    remat: bool = False  # training computes each part of the networks twice, to save memory
     block_frames: int = 512  # inference runs in blocks of this many frames
 
     @property

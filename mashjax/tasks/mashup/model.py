@@ -12,6 +12,7 @@ from mashjax.tasks.mashup.config import Config, Network
 from mashjax.tasks.mashup.examples import Statistics, make_example, varied
 
 Params = dict[str, Any]  # {"magnitude": ..., "phase": ...}
+Songs = tuple[jax.Array, jax.Array]  # features of both, each [batch, frames, features]
 
 # A head says what the networks see (features), what they say (outputs), how that becomes a
 # result (result) and what a result costs (loss).
@@ -24,8 +25,8 @@ class Networks(nnx.Module):
     def __init__(self, cfg: Config, *, rngs: nnx.Rngs):
         head = HEADS[cfg.head]
         seen, said = head.feature_counts(cfg), head.output_counts(cfg)
-        self.magnitude = _network(cfg.magnitude, seen[0], said[0], rngs)
-        self.phase = _network(cfg.phase, seen[1], said[1], rngs)
+        self.magnitude = _network(cfg, cfg.magnitude, seen[0], said[0], rngs)
+        self.phase = _network(cfg, cfg.phase, seen[1], said[1], rngs)
 
 
 def init_model(cfg: Config, key: jax.Array) -> Params:
@@ -46,10 +47,16 @@ def apply(
     Returns the head's result: `masks.Filters` or `direct.Painting`.
     """
     head = HEADS[cfg.head]
+    seen = head.features(cfg, statistics, song1, song2)
+    return head.result(cfg, statistics, *said(cfg, params, *seen))
+
+
+def said(
+    cfg: Config, params: Params, magnitude: Songs, phase: Songs
+) -> tuple[jax.Array, jax.Array]:
+    """What each network says of the features that it sees, [batch, frames, outputs]."""
     networks = nnx.merge(_graph(cfg), nnx.State(params))
-    magnitude_inputs, phase_inputs = head.features(cfg, statistics, song1, song2)
-    said = networks.magnitude(*magnitude_inputs), networks.phase(*phase_inputs)
-    return head.result(cfg, statistics, *said)
+    return networks.magnitude(*magnitude), networks.phase(*phase)
 
 
 def loss_fn(
@@ -72,7 +79,9 @@ def loss_fn(
     return HEADS[cfg.head].loss(cfg, statistics, result, example)
 
 
-def _network(network: Network, features: int, outputs: int, rngs: nnx.Rngs) -> EncoderDecoder:
+def _network(
+    cfg: Config, network: Network, features: int, outputs: int, rngs: nnx.Rngs
+) -> EncoderDecoder:
     return EncoderDecoder(
         features=features,
         embedding=network.embedding,
@@ -82,6 +91,8 @@ def _network(network: Network, features: int, outputs: int, rngs: nnx.Rngs) -> E
         head=network.head,
         outputs=outputs,
         bidirectional=network.bidirectional,
+        dtype=cfg.dtype,
+        remat=cfg.remat,
         rngs=rngs,
     )
 
