@@ -67,7 +67,13 @@ def peak_flops(device: jax.Device) -> float | None:
 
 
 def _cost(jaxpr: core.Jaxpr) -> Cost:
-    parts = [_equation(equation) for equation in jaxpr.eqns]
+    """Of what its results depend on: gradients that nobody asks for are never computed."""
+    wanted = set(map(id, jaxpr.outvars))
+    parts = []
+    for equation in reversed(jaxpr.eqns):
+        if equation.effects or not wanted.isdisjoint(map(id, equation.outvars)):
+            wanted.update(map(id, equation.invars))
+            parts.append(_equation(equation))
     return Cost(*map(sum, zip(*parts, strict=True))) if parts else Cost()
 
 

@@ -45,11 +45,11 @@ def test_a_layers_training_is_three_products_per_weight():
     """Forwards, backwards, and the weight's own gradient; nobody asks for the inputs' gradient."""
     features, hidden = 40, 24
     gradient, params = split(lambda: Lstm(features, hidden, rngs=nnx.Rngs(0)))
-    found = cost(gradient, params, shaped(B, T, features))
+    found = cost(gradient, params, shaped(T, B, features))
     of_inputs, recurrent = (2 * B * T * rows * 4 * hidden for rows in (features, hidden))
     assert found.flops == 2 * of_inputs + 3 * recurrent
     assert found.iterations == 2 * T
-    floats = (4 + 1 + 1 + 4) + (1 + 1 + 1 + 3 + 1 + 4)  # per unit: z, h, c, gates; as backwards
+    floats = (4 + 1 + 1 + 4) + (1 + 2 + 4 + 4)  # per unit: z, h, c, gates; dh, two c, gates, dz
     assert found.streamed == pytest.approx(4 * B * hidden * floats * (T - 1), rel=1e-6)
 
 
@@ -86,8 +86,9 @@ def test_the_students_step_by_hand():
     lstm = 2 * units * 4 * units
     encoder = 2 * frames * (2 * bins * units + 3 * lstm)  # both songs
     attention, bridge = 2 * units * 3 * units, 3 * units * units
-    head = (2 * units + 2 * bins) * units + units * bins
+    head = 2 * units * units + units * bins
     network = encoder + 3 * frames * (attention + bridge + lstm + head)
+    network += 2 * frames * 2 * bins * units  # both songs' features, which the head sees, too
     by_hand = 2 * 2 * network
 
     mesh, task = data_mesh(8, jax.devices()[:1]), TASKS[cfg.task]
