@@ -97,7 +97,6 @@ def test_one_process_is_asked_by_sigterm_and_only_within():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ((None, None, None), "neither Cloud TPU nor Slurm.*set JAX_COORDINATOR_ADDRESS, JAX_NUM"),
         (("host:1234", "2", None), "JAX_PROCESS_ID is not set, though JAX_COORDINATOR_ADDRESS and"),
         ((None, None, "0"), "JAX_COORDINATOR_ADDRESS is not set, though JAX_PROCESS_ID: set all"),
         (("host:1234", "2", "2"), "JAX_PROCESS_ID=2 and JAX_NUM_PROCESSES=2: of N processes"),
@@ -116,6 +115,15 @@ def test_what_is_missing_is_named(monkeypatch, values, said):
     with pytest.raises(UserError, match=f"^--distributed: .*{said}") as refusal:
         distributed.initialise(patience=0)
     assert "\n" not in str(refusal.value)
+
+
+def test_nothing_said_is_named(start_python):
+    """In a process of its own: JAX looks first whether devices have been touched."""
+    code = "from mashjax.training.distributed import initialise; initialise(patience=0)"
+    process = start_python("-c", code, **dict.fromkeys(distributed.VARIABLES, ""))
+    said = process.communicate(timeout=60)[1].splitlines()[-1]
+    assert "UserError: --distributed: this is neither Cloud TPU nor Slurm" in said
+    assert said.endswith(", ".join(distributed.VARIABLES))
 
 
 def test_a_port_in_use_is_named(monkeypatch):
