@@ -15,6 +15,7 @@ STEPS = f"""
 import sys
 import jax, jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
+from mashjax.errors import UserError
 from mashjax.training.distributed import initialise, stopping
 if sys.argv[1] == "meet":
     initialise()
@@ -30,6 +31,8 @@ with stopping() as asked:
             print("training", flush=True)
         if asked(step):
             break
+        if sys.argv[2:] == [str(jax.process_index())]:
+            raise UserError("it fails")
 print(jax.process_index(), jax.process_count(), jax.device_count(), "stopped after", step)
 """
 
@@ -81,6 +84,17 @@ def test_two_that_do_not_meet_do_not_stop_together(start_python):
     assert processes[1].poll() is None
     processes[1].send_signal(signal.SIGTERM)
     assert ended(processes[1])[0] == "0 1 2"
+
+
+def test_one_that_fails_does_not_wait_for_the_others(start_python, meeting_place):
+    """They are in the middle of a step, which they cannot end without it."""
+    processes = [
+        start_python("-c", STEPS, "meet", "1", devices=2, **env) for env in meeting_place(2)
+    ]
+    until_it_trains(processes[0])
+    error = processes[1].communicate(timeout=60)[1]  # JAX would let it wait for 300 s
+    assert processes[1].returncode == 2
+    assert error.endswith("UserError: it fails\n")
 
 
 def test_one_process_is_asked_by_sigterm_and_only_within():
