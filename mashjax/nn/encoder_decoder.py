@@ -1,6 +1,7 @@
 """The encoder-decoder of both networks: two songs in, one frame of outputs per frame."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -76,12 +77,18 @@ class EncoderDecoder(nnx.Module):
 
         `mashjax.nn.blockwise` runs the same parts in the same order over blocks of a long song.
         """
-        part: Callable = jax.checkpoint if self.remat else lambda function: function
-        encoded, states = part(lambda *songs: self.encoder(self.embedded(*songs)))(song1, song2)
-        bridged = part(self.bridged)(self.side_by_side(encoded))
-        first = [self.first_state(state) for state in states]
-        decoded, _ = part(lambda x, states: self.decoder(x, states=states))(bridged, first)
-        return part(self.said)(decoded, bridged, song1, song2)
+        encoded, states = self._part(EncoderDecoder.encoded, song1, song2)
+        bridged = self._part(EncoderDecoder.bridged, self.side_by_side(encoded))
+        decoded = self._part(EncoderDecoder.decoded, bridged, states)
+        return self._part(EncoderDecoder.said, decoded, bridged, song1, song2)
+
+    def encoded(self, song1: jax.Array, song2: jax.Array) -> tuple[jax.Array, list[State]]:
+        """What the encoder makes of both songs, and its last states."""
+        return self.encoder(self.embedded(song1, song2))
+
+    def decoded(self, bridged: jax.Array, states: list[State]) -> jax.Array:
+        """What the decoder makes of both songs, from the encoder's last states on."""
+        return self.decoder(bridged, states=[self.first_state(state) for state in states])[0]
 
     def embedded(self, song1: jax.Array, song2: jax.Array) -> jax.Array:
         """Features of two songs [batch, frames, features] -> what the encoder sees of both.
@@ -129,8 +136,36 @@ class EncoderDecoder(nnx.Module):
         hidden = jax.nn.relu(hidden + _bias(self.hidden))
         return self._times(hidden, self.head.kernel[...]) + _bias(self.head)
 
+    def _part(self, part: Callable, *inputs: Any) -> Any:
+        if not self.remat:
+            return part(self, *inputs)
+        graph, params = nnx.split(self, nnx.Param)
+        return _twice(lambda params, *inputs: part(nnx.merge(graph, params), *inputs))(
+            params, *inputs
+        )
+
     def _times(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
         return matmul(x, kernel, dtype=self.dtype)
+
+
+def _twice(function: Callable) -> Callable:
+    """`function`, which keeps only its inputs for its gradient and is computed again for it.
+
+    `jax.checkpoint` leaves the compiler free to compute it again long before the gradient comes,
+    and for the CPU it does (measured: no less memory). Here it has to wait.
+    """
+    twice = jax.custom_vjp(function)
+
+    def backward(inputs: Any, cotangents: Any) -> Any:
+        # A zero that the compiler does not know for one: nothing can begin before the gradient is
+        # there. (An optimization barrier is gone by the time that XLA orders the CPU's work.)
+        nothing = 0.0 * jax.tree.leaves(cotangents)[0].ravel()[0]
+        params, *rest = inputs
+        rest = jax.tree.map(lambda x: x + nothing, rest)
+        return jax.vjp(function, params, *rest)[1](cotangents)
+
+    twice.defvjp(lambda *inputs: (function(*inputs), inputs), backward)
+    return twice
 
 
 def _bias(layer: nnx.Linear) -> jax.Array:

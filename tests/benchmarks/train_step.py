@@ -75,7 +75,7 @@ class Ours:
 
     def __init__(self, problem: Problem, *, dtype: str):
         cfg = dataclasses.replace(problem.cfg.model, dtype=dtype)
-        adam = optax.flatten(optax.adam(problem.learning_rate))
+        adam = optax.adam(problem.learning_rate)
 
         def loss_fn(params, features, labels):
             magnitude, phase = said(cfg, params, features["magnitude"], features["phase"])
