@@ -6,6 +6,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +72,25 @@ def test_arrays_are_copied_before_save_returns(tmp_path):
     array[:] = 0
     checkpoints.wait()
     np.testing.assert_array_equal(checkpoints.read(1).arrays["a"], np.arange(1_000_000))
+
+
+def test_training_goes_on_while_a_step_is_written(tmp_path, monkeypatch):
+    """`save` has returned though the disk has not yet; `wait` and the next `save` wait for it."""
+    disk, write = threading.Event(), saved_step.write
+
+    def slow(where, saved):
+        assert disk.wait(60)
+        write(where, saved)
+
+    monkeypatch.setattr(saved_step, "write", slow)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, tree(1), METADATA)
+    assert checkpoints.steps() == []
+    disk.set()
+    checkpoints.save(2, tree(2), METADATA)
+    assert 1 in checkpoints.steps()
+    checkpoints.wait()
+    assert checkpoints.steps() == [1, 2]
 
 
 def test_a_step_can_be_saved_again(folder):
