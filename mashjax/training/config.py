@@ -47,9 +47,12 @@ class TrainConfig:
     on_nan: str = "stop"  # where a loss is no number; "skip": leave that batch out and go on
 
 
-# What a resumed run may change: how long it goes on, how fast it learns, how often it reports.
-# Everything else would make the checkpoint's numbers mean something else.
-RESUMABLE = frozenset(
+# How the same network is computed: parameters mean the same under all of it.
+COMPUTED = frozenset({"model.dtype", "model.remat", "model.stacked"})
+
+# What a resumed run may change: how long it goes on, how fast it learns, how often it reports, how
+# it is computed. Everything else would make the checkpoint's numbers mean something else.
+RESUMABLE = COMPUTED | frozenset(
     {
         "steps",
         "optim.learning_rate",

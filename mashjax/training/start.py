@@ -15,7 +15,7 @@ from mashjax.nn.weights import unflatten
 from mashjax.tasks import TASKS
 from mashjax.training import mesh as meshes
 from mashjax.training.checkpoints import Checkpoints, Saved, flat_arrays, folder_in, restored
-from mashjax.training.config import TrainConfig, as_dict, check_resumable, check_same
+from mashjax.training.config import COMPUTED, TrainConfig, as_dict, check_resumable, check_same
 from mashjax.training.feed import training_batches
 from mashjax.training.step import TrainState, init_state
 
@@ -104,7 +104,8 @@ def take_over(
     if source.metadata["task"] != cfg.task:
         raise UserError(f"{where}: is of task={source.metadata['task']}, not of task={cfg.task}")
     saved, now = source.metadata["config"]["model"], as_dict(cfg)["model"]
-    check_same(saved | {"augment": now["augment"]}, now, where=where, of="model.")
+    same = saved | {"augment": now["augment"]}
+    check_same(same, now, where=where, of="model.", but=COMPUTED)
     tree = unflatten(source.arrays)
     return _begun_with(tree["ema"], state), tree["statistics"]
 

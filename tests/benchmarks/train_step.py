@@ -33,6 +33,7 @@ from mashjax.tasks.mashup.model import init_model, said
 from mashjax.train import read_config
 from mashjax.training.config import TrainConfig
 from mashjax.training.flops import matmul_flops
+from mashjax.training.memory import keep_freed_memory
 from mashjax.training.mesh import data_mesh
 from mashjax.training.step import compiled_step, init_state
 
@@ -148,6 +149,8 @@ def make_problem(batch: int, frames: int) -> Problem:
 
 def serve(kind: type, problem: Problem, dtype: str, connection: Any) -> None:
     """A process of its own: answers "said" with outputs, "step" with seconds and loss."""
+    if kind in (Ours, Whole) and jax.default_backend() == "cpu":
+        keep_freed_memory()  # as mashjax.train does
     runner = kind(problem, dtype=dtype)
     connection.send(getattr(runner, "flops", 0.0))
     while request := connection.recv():

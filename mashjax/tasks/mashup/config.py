@@ -32,6 +32,7 @@ class Config:
     compressed_weight: float = 0.3  # of the compressed-magnitude loss beside the complex one
     augment: Augment = dataclasses.field(default_factory=Augment)  # of training examples
     dtype: str = "float32"  # of matrix products; "bfloat16": their factors, never sums and states
+    stacked: bool = False  # both networks, which must be of one size, in the same loops: for TPUs
     remat: bool = False  # compute the parts of the networks twice in training, for less memory
     block_frames: int = 512  # inference runs in blocks of this many frames
 

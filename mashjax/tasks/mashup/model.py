@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from mashjax.errors import UserError
 from mashjax.nn.encoder_decoder import EncoderDecoder
 from mashjax.tasks.mashup import direct, masks
 from mashjax.tasks.mashup.config import Config, Network
@@ -54,9 +55,20 @@ def apply(
 def said(
     cfg: Config, params: Params, magnitude: Songs, phase: Songs
 ) -> tuple[jax.Array, jax.Array]:
-    """What each network says of the features that it sees, [batch, frames, outputs]."""
+    """What each network says of the features that it sees, [batch, frames, outputs].
+
+    Raises UserError if the networks are to be stacked and are not of one size.
+    """
     networks = nnx.merge(_graph(cfg), nnx.State(params))
-    return networks.magnitude(*magnitude), networks.phase(*phase)
+    if not cfg.stacked:
+        return networks.magnitude(*magnitude), networks.phase(*phase)
+    if cfg.magnitude != cfg.phase or magnitude[0].shape != phase[0].shape:
+        raise UserError("model.stacked=True: both networks must be of one size, and are not")
+    graph = nnx.split(networks.magnitude, nnx.Param)[0]
+    stack = lambda *both: jax.tree.map(lambda *pair: jnp.stack(pair), *both)  # noqa: E731
+    together = stack(params["magnitude"], params["phase"]), *stack(magnitude, phase)
+    both = jax.vmap(lambda params, *songs: nnx.merge(graph, nnx.State(params))(*songs))(*together)
+    return both[0], both[1]
 
 
 def loss_fn(
@@ -82,6 +94,8 @@ def loss_fn(
 def _network(
     cfg: Config, network: Network, features: int, outputs: int, rngs: nnx.Rngs
 ) -> EncoderDecoder:
+    if cfg.dtype not in ("float32", "bfloat16"):
+        raise UserError(f"model.dtype={cfg.dtype!r}: say float32 or bfloat16")
     return EncoderDecoder(
         features=features,
         embedding=network.embedding,
