@@ -45,5 +45,5 @@ def test_networks_of_two_sizes_cannot_be_stacked():
 
 
 def test_other_types_are_named():
-    with pytest.raises(UserError, match="model.dtype='float16': say float32 or bfloat16"):
+    with pytest.raises(UserError, match=r"model\.dtype='float16': say float32 or bfloat16"):
         init_model(Config(dtype="float16"), jax.random.key(0))
