@@ -50,17 +50,14 @@ def main(arguments: Sequence[str]) -> None:
     if values.init_partial and values.init_from is None:
         raise UserError("--init_partial takes over parts of a run: say which, with --init_from")
     # Orbax and the rest: only once the flags are right.
-    import jax
-
     from mashjax.training import distributed
     from mashjax.training.loop import train
     from mashjax.training.memory import keep_freed_memory
     from mashjax.training.reporting import log_to_stderr
 
+    keep_freed_memory()  # before JAX's threads begin, or they keep none
     if values.distributed:
         distributed.initialise()
-    if jax.default_backend() == "cpu":
-        keep_freed_memory()
     log_to_stderr()
     try:
         outcome = train(

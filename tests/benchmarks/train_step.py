@@ -149,7 +149,7 @@ def make_problem(batch: int, frames: int) -> Problem:
 
 def serve(kind: type, problem: Problem, dtype: str, connection: Any) -> None:
     """A process of its own: answers "said" with outputs, "step" with seconds and loss."""
-    if kind in (Ours, Whole) and jax.default_backend() == "cpu":
+    if kind in (Ours, Whole):
         keep_freed_memory()  # as mashjax.train does
     runner = kind(problem, dtype=dtype)
     connection.send(getattr(runner, "flops", 0.0))
