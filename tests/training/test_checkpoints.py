@@ -1,11 +1,7 @@
 """Checkpoints: there and back exactly, the right ones kept, and no damage goes unseen."""
 
 import importlib.util
-import os
 import pathlib
-import socket
-import subprocess
-import sys
 import threading
 
 import jax
@@ -277,16 +273,16 @@ def test_shapes_types_and_names_must_agree():
 
 TWO = """
 import sys, jax, numpy as np, jax.numpy as jnp
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))
+from mashjax.training.distributed import initialise
+initialise()
 from mashjax.training.checkpoints import Checkpoints, digest, restored
 from mashjax.training.mesh import data_mesh, replicated
 tree = {"a": jnp.asarray([0.0, -0.0, 1.5], jnp.bfloat16), "b": [np.arange(7, dtype=np.uint8)]}
 tree = jax.device_put(tree, replicated(data_mesh(4)))
-checkpoints = Checkpoints(f"{sys.argv[3]}/{sys.argv[2]}", keep=2)
+checkpoints = Checkpoints(f"{sys.argv[1]}/{jax.process_index()}", keep=2)
 assert checkpoints.newest() is None
 for step in (1, 2, 3, 4):
-    checkpoints.save(step, tree, {"who": sys.argv[2]}, score=-step)
+    checkpoints.save(step, tree, {"who": str(jax.process_index())}, score=-step)
 checkpoints.wait()
 saved = checkpoints.newest()
 back = jax.device_put(restored(tree, saved.arrays, where=""), replicated(data_mesh(4)))
@@ -298,25 +294,9 @@ print(checkpoints.steps(), saved.step, saved.metadata["who"], saved.score, diges
 
 
 @pytest.mark.slow
-def test_two_processes_without_a_disk_in_common(tmp_path):
+def test_two_processes_without_a_disk_in_common(tmp_path, start_python, meeting_place):
     """The first one writes; both go on from what it has read, and so does a single process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    env = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-    }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", TWO, address, str(number), str(tmp_path)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=env,
-        )
-        for number in range(2)
-    ]
+    processes = [start_python("-c", TWO, tmp_path, devices=2, **env) for env in meeting_place(2)]
     said = [process.communicate(timeout=120)[0].splitlines()[-1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     here = newest(tmp_path / "0")

@@ -1,11 +1,5 @@
 """Batches on devices: of one process, and of two that read their own halves."""
 
-import os
-import pathlib
-import socket
-import subprocess
-import sys
-
 import jax
 import numpy as np
 import pytest
@@ -13,16 +7,15 @@ import pytest
 from mashjax.errors import UserError
 from mashjax.training.mesh import data_mesh, own_part, put_batch
 
-ROOT = pathlib.Path(__file__).parents[2]
 TWO = """
 import sys, jax, numpy as np
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))
+from mashjax.training.distributed import initialise
+initialise()
 from mashjax.data.batches import batches
 from mashjax.data.store import open_store
 from mashjax.training.mesh import data_mesh, own_part, put_batch
 make = lambda part: batches(
-    open_store(sys.argv[3]), split="train", seed=3, batch_size=4, samples=1000, part=part
+    open_store(sys.argv[1]), split="train", seed=3, batch_size=4, samples=1000, part=part
 )
 mesh = data_mesh(4)
 batch = put_batch(mesh, make(own_part())(5))
@@ -49,25 +42,9 @@ def test_one_process_puts_the_whole_batch():
 
 
 @pytest.mark.slow
-def test_two_processes_put_their_halves(store):
+def test_two_processes_put_their_halves(store, start_python, meeting_place):
     """Each with two devices: every device holds its own row of the batch that one would read."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    env = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-    }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", TWO, address, str(number), store],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=env,
-        )
-        for number in range(2)
-    ]
+    processes = [start_python("-c", TWO, store, devices=2, **env) for env in meeting_place(2)]
     said = [process.communicate(timeout=120)[0].splitlines()[-1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert [line[:8] for line in said] == ["(0, 2) 2", "(1, 2) 2"]
