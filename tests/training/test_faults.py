@@ -300,7 +300,9 @@ def test_a_full_disk(finished, store, start_python, tmp_path):
     assert said[0] == "exit 2", done.stderr
     assert f"{disk}/checkpoints/150: cannot be written: the disk is full; steps" in done.stderr
     assert "140\tsound" in said
-    assert not any("damaged" in line for line in said)
+    # Threads of the failed save may write a little longer: that step is then an unfinished one.
+    damaged = [line for line in said if "damaged" in line]
+    assert all(line.startswith("150\tdamaged: it has no COMMIT.json") for line in damaged)
     assert "a run would go on from step 140" in said
 
 
