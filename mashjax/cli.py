@@ -93,7 +93,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 def _refuse(message: str) -> None:
     program = pathlib.Path(sys.argv[0]).stem
-    print(f"mashjax.{program}: {message}", file=sys.stderr)
+    sys.stderr.write(f"mashjax.{program}: {message}\n")  # at once: threads may still be writing
     sys.exit(2)
 
 

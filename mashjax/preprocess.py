@@ -4,7 +4,7 @@
 
 --layout=stems: one folder per song, one audio file per stem. --layout=songs: songs without stems.
 --layout=labelled: mashups that people made, each with its two originals. --layout=midi: POP909's
-folders, rendered with FluidSynth and --soundfont. The store may be an address such as
+folders, rendered with FluidSynth and --soundfont, and sung. The store may be an address such as
 gs://bucket/songs.store. The same command goes on where it was interrupted.
 
     python -m mashjax.preprocess --output=STORE --verify
@@ -39,7 +39,8 @@ def preprocess(
     output: str | os.PathLike,
     *,
     settings: Settings,
-    soundfont: str = "",
+    soundfonts: Sequence[str] = (),
+    voices: str = "",
     stems_map: str = "",
     limit: int = 0,
     workers: int = 1,
@@ -53,7 +54,8 @@ def preprocess(
       input: folder of songs, as `settings.layout` says.
       output: a folder or an address; absent, or begun with the same songs and settings.
       settings: layout, excerpts and pairing.
-      soundfont: an .sf2 file, for the midi layout.
+      soundfonts: .sf2 or .sf3 files, for the midi layout.
+      voices: a folder of recordings of one voice each that sing the midi layout's melodies.
       stems_map: a JSON file that says which stems lead, for the stems layout.
       limit: use the first songs only (by name); 0 for all.
       workers, scheduler, strict, progress: see `build_store`.
@@ -61,10 +63,19 @@ def preprocess(
     Raises:
       UserError: see the layout's `find_...` and `build_store`.
     """
-    songs, left_out = _find(input, settings, soundfont=soundfont, stems_map=stems_map)
+    songs, left_out = _find(
+        input, settings, soundfonts=soundfonts, voices=voices, stems_map=stems_map
+    )
+    if voices:
+        from mashjax.data.layouts.voices import find_voices
+
+        recordings = find_voices(voices)
+    else:
+        recordings = ()
     settings = dataclasses.replace(
         settings,
-        soundfont=file_sha256(soundfont) if settings.layout == "midi" else "",
+        soundfont=",".join(map(file_sha256, soundfonts)) if settings.layout == "midi" else "",
+        voices=",".join(map(file_sha256, recordings)),
         stems_map=file_sha256(stems_map) if stems_map else "",
         mashjax_version=mashjax.__version__,
     )
@@ -81,11 +92,18 @@ def preprocess(
 
 
 def _find(
-    folder: str | os.PathLike, settings: Settings, *, soundfont: str, stems_map: str
+    folder: str | os.PathLike,
+    settings: Settings,
+    *,
+    soundfonts: Sequence[str],
+    voices: str,
+    stems_map: str,
 ) -> tuple[Sequence[Source], list[Rejected]]:
     """The layout's songs, and what it cannot use."""
     if stems_map and settings.layout != "stems":
         raise UserError(f"--stems_map is for --layout=stems, not for {settings.layout}")
+    if voices and settings.layout != "midi":
+        raise UserError(f"--voices is for --layout=midi, not for {settings.layout}")
     match settings.layout:
         case "stems":
             from mashjax.data.layouts.stems import find_stems_songs
@@ -99,7 +117,7 @@ def _find(
             from mashjax.data.layouts.midi import find_midi_songs
 
             return find_midi_songs(
-                pathlib.Path(folder), soundfont=soundfont, seed=settings.seed
+                pathlib.Path(folder), soundfonts=soundfonts, voices=voices, seed=settings.seed
             ), []
         case "labelled":
             from mashjax.data.layouts.labelled import find_mashups
@@ -199,7 +217,8 @@ def _main(arguments: Sequence[str]) -> None:
                 min_confidence=FLAGS.min_confidence if labelled else Settings.min_confidence,
                 whole=not (labelled and FLAGS.seconds),
             ),
-            soundfont=FLAGS.soundfont,
+            soundfonts=FLAGS.soundfont,
+            voices=FLAGS.voices,
             stems_map=FLAGS.stems_map,
             limit=FLAGS.limit,
             workers=FLAGS.workers,
@@ -242,7 +261,8 @@ def _define_flags() -> None:
         1.0,
     )
     flags.DEFINE_string("stems_map", "", "stems: a JSON file that says which stems lead")
-    flags.DEFINE_string("soundfont", "", "midi: an .sf2 file")
+    flags.DEFINE_list("soundfont", [], "midi: an .sf2 file, or several with commas")
+    flags.DEFINE_string("voices", "", "midi: a folder of recordings, of one voice each, that sing")
     flags.DEFINE_integer("limit", 0, "use the first songs only; 0 for all", 0)
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "processes of this machine", 1)
     flags.DEFINE_string("scheduler", "", "address of a Dask scheduler to run on: tcp://host:port")

@@ -64,7 +64,8 @@ class Settings:
     align: str = "auto"  # mashups: "auto" finds the originals in them; "none": as they are
     min_confidence: float = 0.5  # mashups: below it an original counts as not found
     whole: bool = True  # mashups: all of it in examples; False: one example from its start
-    soundfont: str = ""  # sha256 of the midi layout's soundfont
+    soundfont: str = ""  # sha256 of the midi layout's soundfonts, with commas
+    voices: str = ""  # sha256 of the midi layout's recorded voices, likewise
     stems_map: str = ""  # sha256 of the stems layout's mapping file
     mashjax_version: str = ""
 

@@ -135,7 +135,8 @@ def train(
             profile(done, results)
             advance()
 
-            stopped, last, score = stop_requested(done), done == cfg.steps, None
+            stopped, last = stop_requested(done), done == cfg.steps
+            score, is_best = None, False
             if validates and (done % cfg.eval_every == 0 or last):
                 report.previous()
                 with report.paused():
@@ -144,14 +145,14 @@ def train(
                         cfg, ema, own, store, split="valid", examples=cfg.eval_examples
                     )
                 score = meshes.of_the_first(scores[task.SCORE])
-                if best is None or score > best.score:
+                is_best = best is None or score > best.score
+                if is_best:
                     best = Best(done, score)
-                report.scored(done, scores, best=best.step == done)
+                report.scored(done, scores, best=is_best)
                 last = last or _best_for_too_long(cfg, best, done)
             if board is not None and validates and (done % cfg.sample_every == 0 or last):
                 with report.paused():
                     _show_sample(cfg, board, done, state.ema, statistics, store)
-            is_best = score is not None and best is not None and best.step == done
             overdue = 0 < 60 * cfg.checkpoint_minutes < time.monotonic() - saved_at
             if done % cfg.checkpoint_every == 0 or overdue or is_best or last or stopped:
                 report.previous()  # never save what is not a number

@@ -18,6 +18,7 @@ import json
 import logging
 import pathlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -35,6 +36,17 @@ STATE = "state"
 
 # Orbax prints each of its threads' tracebacks before it raises what was wrong.
 logging.getLogger("absl").addFilter(lambda record: "/orbax/" not in record.pathname)
+# When a save fails, its other writes go on and find nobody to tell: one traceback for each of them.
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+_unraisablehook = sys.unraisablehook
+
+
+def _unless_nobody_listens(unraisable: "sys.UnraisableHookArgs") -> None:
+    if str(unraisable.exc_value) != "Event loop is closed":
+        _unraisablehook(unraisable)
+
+
+sys.unraisablehook = _unless_nobody_listens
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,14 @@ from mashjax.errors import UserError
 from mashjax.nn.weights import unflatten
 from mashjax.tasks import TASKS
 from mashjax.training import mesh as meshes
-from mashjax.training.checkpoints import Checkpoints, Saved, flat_arrays, folder_in, restored
+from mashjax.training.checkpoints import (
+    Checkpoints,
+    Saved,
+    flat_arrays,
+    folder_in,
+    newest,
+    restored,
+)
 from mashjax.training.config import COMPUTED, TrainConfig, as_dict, check_resumable, check_same
 from mashjax.training.feed import training_batches
 from mashjax.training.step import TrainState, init_state
@@ -60,9 +67,7 @@ def start(
         best = None if best is None else Best(*best)
     # 2. The run that --init_from names: its averaged parameters and its statistics, to fine-tune.
     elif init_from is not None:
-        source = Checkpoints(folder_in(init_from)).newest()
-        if source is None:
-            raise UserError(f"{init_from}: holds no sound checkpoint")
+        source = newest(folder_in(init_from))
         LOG.info("starting from step %d of %s", source.step, init_from)
         state, statistics = (take_over_partly if init_partial else take_over)(
             cfg, source, fresh, store=store, where=os.fspath(init_from)

@@ -8,6 +8,7 @@ downbeat of a compound meter) and chord_midi.txt (start, end, name).
 import dataclasses
 import hashlib
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import fft
@@ -15,13 +16,15 @@ from scipy import fft
 from mashjax.data.layouts.arrange import Score, arrange
 from mashjax.data.layouts.render import Note, fluidsynth, render
 from mashjax.data.layouts.singer import sing
+from mashjax.data.layouts.voices import find_voices, sing_with
 from mashjax.errors import UserError
 
 SECTION_SECONDS = 100.0
 """Rendered of each song: enough for eight excerpts, at half the time of a whole song."""
 
-SUNG_SHARE = 0.5
-"""Of the leads are sung by our own singer; the others are played."""
+PLAYED, SUNG = 0.3, 0.25
+"""Shares of the leads that are played and that are sung by our own singer; recorded voices sing the
+rest. Where there are none, our own singer has their share, too."""
 
 EQ_DB = 2.5
 """Deviation of the random equaliser, per octave."""
@@ -33,8 +36,9 @@ class MidiSong:
 
     id: str
     folder: pathlib.Path
-    soundfont: str
+    soundfonts: tuple[str, ...]
     seed: int
+    voices: tuple[pathlib.Path, ...] = ()
 
     @property
     def group(self) -> str:
@@ -57,13 +61,18 @@ class MidiSong:
         score = read_score(self.folder)
         score = _section(score, rng)
         lead, backing = arrange(score, rng=rng)
+        soundfont = self.soundfonts[rng.integers(len(self.soundfonts))]
         room = float(rng.uniform(0.1, 0.8))
         seconds = float(score.beats[-1])
-        backing_y = render(backing, seconds=seconds, sr=sr, soundfont=self.soundfont, room=room)
-        if rng.random() < SUNG_SHARE:
+        backing_y = render(backing, seconds=seconds, sr=sr, soundfont=soundfont, room=room)
+        drawn = rng.random()
+        if drawn < PLAYED:
+            lead_y = render(lead, seconds=seconds, sr=sr, soundfont=soundfont, room=room)
+        elif drawn < PLAYED + SUNG or not self.voices:
             lead_y = sing(score.melody, seconds=seconds, sr=sr, rng=rng)
         else:
-            lead_y = render(lead, seconds=seconds, sr=sr, soundfont=self.soundfont, room=room)
+            voice = self.voices[rng.integers(len(self.voices))]
+            lead_y = sing_with(voice, score.melody, seconds=seconds, sr=sr, rng=rng)
         lead_y, backing_y = (_equalise(y, rng) for y in (lead_y, backing_y))
         # Lead against backing: about where pop mixes have their voices.
         wanted = 10 ** (rng.uniform(-4, 4) / 20)
@@ -71,24 +80,37 @@ class MidiSong:
         return lead_y, backing_y
 
 
-def find_midi_songs(folder: str | pathlib.Path, *, soundfont: str, seed: int) -> list[MidiSong]:
+def find_midi_songs(
+    folder: str | pathlib.Path,
+    *,
+    soundfonts: Sequence[str],
+    seed: int,
+    voices: str | pathlib.Path | None = None,
+) -> list[MidiSong]:
     """Songs of a folder of folders, sorted by name.
 
+    soundfonts: .sf2 or .sf3 files, of which one is drawn for each song; voices: a folder of
+    recordings of one voice each, likewise.
+
     Raises:
-      UserError: there is none, or FluidSynth, mido or the soundfont is missing.
+      UserError: there is none, or FluidSynth, mido or a soundfont is missing; see `find_voices`.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    if not soundfont or not pathlib.Path(soundfont).is_file():
-        raise UserError(f"--layout=midi needs --soundfont=FILE (.sf2); {soundfont!r} is not a file")
+    if not soundfonts:
+        raise UserError("--layout=midi needs --soundfont=FILE (.sf2), or several with commas")
+    for soundfont in soundfonts:
+        if not pathlib.Path(soundfont).is_file():
+            raise UserError(f"--soundfont={soundfont}: no such file")
     fluidsynth()
     try:
         import mido  # noqa: F401
     except ImportError as error:
         raise UserError("the midi layout needs mido: pip install 'mashjax[midi]'") from error
+    singers = find_voices(voices) if voices else ()
     songs = [
-        MidiSong(id=sub.name, folder=sub, soundfont=soundfont, seed=seed)
+        MidiSong(sub.name, sub, tuple(soundfonts), seed, singers)
         for sub in sorted(folder.iterdir())
         if sub.is_dir() and any(sub.glob("*.mid"))
     ]

@@ -2,7 +2,8 @@
 
 Source and filter (Fant, 1960): a glottal pulse train and breath noise go through
 five moving resonances. Every singer, drawn from `rng`, has a vocal tract, a
-timbre, a vibrato, a way to glide from note to note, and a room.
+timbre, a vibrato, a way to glide from note to note, and a room. How a melody is
+phrased and the room it is sung in serve the recorded voices of `voices.py`, too.
 """
 
 import dataclasses
@@ -55,20 +56,56 @@ def sing(notes: list[Note], *, seconds: float, sr: int, rng: np.random.Generator
     """
     n = round(seconds * sr)
     tract = rng.uniform(0.9, 1.28)  # 1: a man's; women's and children's are shorter
-    comfortable = 54 + 40 * (tract - 0.9) + rng.uniform(-3, 3)
+    notes = in_range(notes, 54 + 40 * (tract - 0.9) + rng.uniform(-3, 3))
+    tilt, airy = rng.uniform(0.6, 1.4), 10 ** rng.uniform(-3.0, -1.8)
+    takes = [_take(notes, n, sr, rng, tract=tract, tilt=tilt, airy=airy) for _ in doubled(rng)]
+    return in_a_room(sum(takes), sr, rng)
+
+
+def in_range(notes: list[Note], comfortable: float) -> list[Note]:
+    """Sorted notes, moved by octaves until their middle is near a comfortable pitch (MIDI)."""
     middle = float(np.median([note.pitch for note in notes]))
     shift = 12 * round((comfortable - middle) / 12)
-    notes = [
+    return [
         dataclasses.replace(note, pitch=note.pitch + shift)
         for note in sorted(notes, key=lambda note: note.start)
     ]
-    takes = 2 if rng.random() < 0.25 else 1  # a doubled voice
-    tilt, airy = rng.uniform(0.6, 1.4), 10 ** rng.uniform(-3.0, -1.8)
-    y = np.zeros(n)
-    for _ in range(takes):
-        y += _take(notes, n, sr, rng, tract=tract, tilt=tilt, airy=airy)
+
+
+def doubled(rng: np.random.Generator) -> range:
+    """One take, or now and then two of them that are heard together."""
+    return range(2 if rng.random() < 0.25 else 1)
+
+
+def in_a_room(y: np.ndarray, sr: int, rng: np.random.Generator) -> np.ndarray:
+    """A voice [samples] with reverberation, float32 with a peak of 0.9."""
     y = _room(y, sr, rng)
     return (0.9 * y / max(np.abs(y).max(), 1e-9)).astype(np.float32)
+
+
+def intonation(
+    notes: list[Note], seconds: float, rng: np.random.Generator, *, late: float
+) -> np.ndarray:
+    """Pitch in MIDI numbers, RATE times a second: glides, scoops, vibrato, unsteadiness.
+
+    late: seconds by which the singer is behind the notes.
+    """
+    n = int(seconds * RATE) + 2
+    pitch, depth = np.full(n, float(notes[0].pitch)), np.zeros(n)
+    wide, glide, lazy = rng.uniform(0.1, 0.7), rng.uniform(0.012, 0.05), rng.uniform(0.1, 0.6)
+    for i, note in enumerate(notes):
+        following = notes[i + 1].start if i + 1 < len(notes) else note.end + 1.0
+        start, end = note.start, min(note.end, following)
+        pitch[_span(start, seconds + 1, late)] = note.pitch
+        if end - start > 0.4 and rng.random() < 0.8:
+            depth[_span(start + 0.2, end, late)] = wide * rng.uniform(0.5, 1.2)
+        if rng.random() < lazy:  # scooped from below
+            pitch[_span(start, start + 0.08, late)] -= rng.uniform(0.5, 2.5)
+    pitch = ndimage.gaussian_filter1d(pitch, glide * RATE)
+    rate = rng.uniform(4.8, 6.5) * (1 + 0.08 * _drift(n, rng, seconds=0.4))
+    swing = np.sin(2 * np.pi * np.cumsum(rate) / RATE)
+    pitch += ndimage.gaussian_filter1d(depth, 0.08 * RATE) * swing
+    return pitch + 0.15 * _drift(n, rng, seconds=0.25) + 0.04 * _drift(n, rng, seconds=0.02)
 
 
 def _take(notes, n, sr, rng, *, tract, tilt, airy) -> np.ndarray:
@@ -93,56 +130,45 @@ def _take(notes, n, sr, rng, *, tract, tilt, airy) -> np.ndarray:
 def _perform(notes, seconds, rng, *, tract) -> _Curves:
     """Pitch, loudness, consonants and vowels of one take."""
     n = int(seconds * RATE) + 2
-    pitch = np.full(n, float(notes[0].pitch))
-    depth, voiced, fricative, breath = np.zeros((4, n))
+    voiced, fricative, breath = np.zeros((3, n))
     formants = np.tile(VOWELS[0], (n, 1))
-    wide, glide = rng.uniform(0.1, 0.7), rng.uniform(0.012, 0.05)
-    late, lazy = rng.uniform(-0.01, 0.02), rng.uniform(0.1, 0.6)
-
-    def span(start: float, stop: float) -> slice:
-        return slice(max(round((start + late) * RATE), 0), max(round((stop + late) * RATE), 0))
-
+    late = rng.uniform(-0.01, 0.02)
     for i, note in enumerate(notes):
         following = notes[i + 1].start if i + 1 < len(notes) else note.end + 1.0
         start, end = note.start, min(note.end, following)
-        pitch[span(start, seconds + 1)] = note.pitch
-        if end - start > 0.4 and rng.random() < 0.8:
-            depth[span(start + 0.2, end)] = wide * rng.uniform(0.5, 1.2)
-        if rng.random() < lazy:  # scooped from below
-            pitch[span(start, start + 0.08)] -= rng.uniform(0.5, 2.5)
-        voiced[span(start, end)] = rng.uniform(0.55, 1.0) * (0.6 + 0.4 * note.velocity / 127)
+        voiced[_span(start, end, late)] = rng.uniform(0.55, 1.0) * (0.6 + 0.4 * note.velocity / 127)
         vowels = VOWELS[rng.integers(len(VOWELS), size=2)] * rng.uniform(0.95, 1.05)
         turn = start + (end - start) * rng.uniform(0.4, 1.0)
-        formants[span(start, turn)] = vowels[0]
-        formants[span(turn, following)] = vowels[1]
+        formants[_span(start, turn, late)] = vowels[0]
+        formants[_span(turn, following, late)] = vowels[1]
         length = rng.uniform(0.04, 0.11)
+        onset = _span(start - length / 2, start + length / 2, late)
         consonant = rng.choice(["none", "fricative", "plosive", "nasal"], p=[0.3, 0.25, 0.2, 0.25])
         if consonant == "fricative":
-            voiced[span(start - length / 2, start + length / 2)] = 0
-            fricative[span(start - length / 2, start + length / 2)] = rng.uniform(0.3, 1.0)
+            voiced[onset] = 0
+            fricative[onset] = rng.uniform(0.3, 1.0)
         elif consonant == "plosive":
-            voiced[span(start - length / 2, start + length / 4)] = 0
-            fricative[span(start, start + 0.012)] = rng.uniform(0.5, 1.5)
+            voiced[_span(start - length / 2, start + length / 4, late)] = 0
+            fricative[_span(start, start + 0.012, late)] = rng.uniform(0.5, 1.5)
         elif consonant == "nasal":
-            formants[span(start, start + length)] = NASAL
-            voiced[span(start, start + length)] *= 0.4
+            formants[_span(start, start + length, late)] = NASAL
+            voiced[_span(start, start + length, late)] *= 0.4
         if following - end > 0.7 and rng.random() < 0.6:
-            breath[span(following - 0.45, following - 0.1)] = 1.0
+            breath[_span(following - 0.45, following - 0.1, late)] = 1.0
         elif following - end < 0.12 and consonant in ("none", "nasal"):
-            voiced[span(end, following)] = 0.5
-    pitch = ndimage.gaussian_filter1d(pitch, glide * RATE)
-    rate = rng.uniform(4.8, 6.5) * (1 + 0.08 * _drift(n, rng, seconds=0.4))
-    swing = np.sin(2 * np.pi * np.cumsum(rate) / RATE)
-    pitch += ndimage.gaussian_filter1d(depth, 0.08 * RATE) * swing
-    pitch += 0.15 * _drift(n, rng, seconds=0.25) + 0.04 * _drift(n, rng, seconds=0.02)
+            voiced[_span(end, following, late)] = 0.5
     voiced *= 1 + 0.08 * _drift(n, rng, seconds=0.05)
     return _Curves(
-        pitch=440 * 2 ** ((pitch - 69) / 12),
+        pitch=440 * 2 ** ((intonation(notes, seconds, rng, late=late) - 69) / 12),
         voiced=ndimage.gaussian_filter1d(voiced, 0.012 * RATE),
         fricative=ndimage.uniform_filter1d(fricative, 3),
         breath=ndimage.gaussian_filter1d(breath, 0.05 * RATE),
         formants=ndimage.gaussian_filter1d(formants, 0.025 * RATE, axis=0),
     )
+
+
+def _span(start: float, stop: float, late: float) -> slice:
+    return slice(max(round((start + late) * RATE), 0), max(round((stop + late) * RATE), 0))
 
 
 def _drift(n: int, rng: np.random.Generator, *, seconds: float) -> np.ndarray:

@@ -78,10 +78,9 @@ def phi(estimate: jax.Array, target: jax.Array) -> jax.Array:
 def _scores(
     cfg: Config, params: Params, statistics: Statistics, sources: jax.Array
 ) -> dict[str, jax.Array]:
-    songs = level_matched(sources)
-    example = jax.tree.map(lambda y: transform(cfg, y), songs)
+    songs, example, estimates = _estimates(cfg, params, statistics, sources)
     scores = {}
-    for name, estimate in _estimates(cfg, params, statistics, example).items():
+    for name, estimate in estimates.items():
         y = _sound(cfg, estimate, songs.label.shape[-1])
         scores[f"si_sdr_{name}"] = si_sdr(y, songs.label)
         scores[f"phi_{name}"] = phi(estimate, example.label)
@@ -92,21 +91,24 @@ def _scores(
 def _sounds(
     cfg: Config, params: Params, statistics: Statistics, sources: jax.Array
 ) -> dict[str, jax.Array]:
-    songs = level_matched(sources)
-    example = jax.tree.map(lambda y: transform(cfg, y), songs)
-    mashup = _estimates(cfg, params, statistics, example)["model"]
+    songs, _, estimates = _estimates(cfg, params, statistics, sources)
     return {
         "song1": songs.song1,
         "song2": songs.song2,
         "wanted": songs.label,
-        "mashup": _sound(cfg, mashup, songs.label.shape[-1]),
+        "mashup": _sound(cfg, estimates["model"], songs.label.shape[-1]),
     }
 
 
 def _estimates(
-    cfg: Config, params: Params, statistics: Statistics, example: Example
-) -> dict[str, jax.Array]:
-    """Spectra of the mashup by name, [batch, frames, all bins]."""
+    cfg: Config, params: Params, statistics: Statistics, sources: jax.Array
+) -> tuple[Example, Example, dict[str, jax.Array]]:
+    """Samples of the level-matched songs, their spectra, and the mashup's spectra by name.
+
+    Spectra are [batch, frames, all bins].
+    """
+    songs = level_matched(sources)
+    example = jax.tree.map(lambda y: transform(cfg, y), songs)
     song1, song2, bins = example.song1, example.song2, cfg.bands.bins
     result = apply(cfg, params, statistics, song1[..., :bins], song2[..., :bins])
     estimates = {
@@ -115,7 +117,7 @@ def _estimates(
     }
     if len(example.parts) == 2:
         estimates["oracle"] = sum(map(_ideal, (song1, song2), example.parts))
-    return estimates
+    return songs, example, estimates
 
 
 def _sound(cfg: Config, spectrum: jax.Array, length: int) -> jax.Array:

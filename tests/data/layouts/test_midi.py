@@ -101,13 +101,13 @@ def test_an_arrangement_keeps_the_melody_and_follows_beats_and_chords(folder):
 def test_what_is_missing_is_said_in_one_line(folder, tmp_path, monkeypatch):
     font = tmp_path / "font.sf2"
     with pytest.raises(UserError, match="needs --soundfont=FILE"):
-        find_midi_songs(folder, soundfont="", seed=0)
+        find_midi_songs(folder, soundfonts=[], seed=0)
     font.write_bytes(b"RIFF")
     with pytest.raises(UserError, match="no such folder"):
-        find_midi_songs(tmp_path / "absent", soundfont=str(font), seed=0)
+        find_midi_songs(tmp_path / "absent", soundfonts=[str(font)], seed=0)
     monkeypatch.setattr(rendering.shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="apt-get install fluidsynth"):
-        find_midi_songs(folder, soundfont=str(font), seed=0)
+        find_midi_songs(folder, soundfonts=[str(font)], seed=0)
 
 
 def test_damaged_song_folders_are_named(folder):
@@ -131,7 +131,7 @@ def test_damaged_song_folders_are_named(folder):
 
 
 def test_a_song_is_its_own_group(folder):
-    assert MidiSong(id="007", folder=folder / "007", soundfont="", seed=0).group == "007"
+    assert MidiSong("007", folder / "007", (), 0).group == "007"
 
 
 @needs_fluidsynth
@@ -152,7 +152,7 @@ def test_rendered_notes_sound_when_and_as_high_as_written():
 
 @needs_fluidsynth
 def test_a_song_is_rendered_alike_every_time_and_its_lead_carries_the_melody(folder):
-    song = MidiSong(id="007", folder=folder / "007", soundfont=SOUNDFONT, seed=0)
+    song = MidiSong("007", folder / "007", (SOUNDFONT,), 0)
     lead, backing = song.load(sr=SR)
     again = song.load(sr=SR)
     np.testing.assert_array_equal(lead, again[0])
@@ -160,7 +160,7 @@ def test_a_song_is_rendered_alike_every_time_and_its_lead_carries_the_melody(fol
     assert len(lead) == len(backing)
     level = [np.sqrt(np.mean(y**2)) for y in (lead, backing)]
     assert abs(20 * np.log10(level[0] / level[1])) < 12
-    other = MidiSong(id="007", folder=folder / "007", soundfont=SOUNDFONT, seed=1).load(sr=SR)
+    other = MidiSong("007", folder / "007", (SOUNDFONT,), 1).load(sr=SR)
     assert not np.array_equal(lead, other[0])
 
 
