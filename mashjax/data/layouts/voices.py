@@ -128,9 +128,8 @@ def _syllables(power: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     loud = np.percentile(power[voiced], 90) if voiced.any() else 0.0
     nuclei, _ = signal.find_peaks(heard, height=loud - 18, prominence=3, distance=RATE // 12)
     found = []
-    for before, nucleus, after in zip(
-        [0, *nuclei[:-1]], nuclei, [*nuclei[1:], len(power) - 1], strict=True
-    ):
+    edges = [0, *nuclei, len(power) - 1]
+    for before, nucleus, after in zip(edges[:-2], nuclei, edges[2:], strict=True):
         # Pauses are nobody's: a syllable begins and ends at most a quarter of a second away.
         first = max(before, nucleus - RATE // 4)
         last = min(after, nucleus + RATE // 4)
