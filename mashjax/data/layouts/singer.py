@@ -59,7 +59,7 @@ def sing(notes: list[Note], *, seconds: float, sr: int, rng: np.random.Generator
     notes = in_range(notes, 54 + 40 * (tract - 0.9) + rng.uniform(-3, 3))
     tilt, airy = rng.uniform(0.6, 1.4), 10 ** rng.uniform(-3.0, -1.8)
     takes = [_take(notes, n, sr, rng, tract=tract, tilt=tilt, airy=airy) for _ in doubled(rng)]
-    return in_a_room(sum(takes), sr, rng)
+    return in_a_room(np.sum(takes, axis=0), sr, rng)
 
 
 def in_range(notes: list[Note], comfortable: float) -> list[Note]:

@@ -77,7 +77,7 @@ def sing_with(
         _take(voice, notes, round(seconds * sr), sr, rng, tract=tract, darker=darker)
         for _ in doubled(rng)
     ]
-    return in_a_room(sum(takes), sr, rng)
+    return in_a_room(np.sum(takes, axis=0), sr, rng)
 
 
 @functools.lru_cache(maxsize=64)
