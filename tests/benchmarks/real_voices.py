@@ -118,14 +118,15 @@ def _mixed(checkpoint: str | None, pairs: np.ndarray) -> dict:
             for k, y in ((1, lead1 + backing1), (2, lead2 + backing2))
         ]
         wanted = gains[0] * lead1 + gains[1] * backing2
-        rows.append([_si_sdr(read["song1"] + read["song2"], wanted),
-                     _si_sdr(read["part1"] + read["part2"], wanted)])  # fmt: skip
+        rows.append([si_sdr(read["song1"] + read["song2"], wanted),
+                     si_sdr(read["part1"] + read["part2"], wanted)])  # fmt: skip
     plain, made = np.mean(rows, axis=0)
     worse = int(np.sum(np.diff(rows, axis=1) < 0))
     return {"examples": len(rows), "si_sdr_sum": plain, "si_sdr_model": made, "worse": worse}
 
 
-def _si_sdr(estimate: np.ndarray, wanted: np.ndarray) -> float:
+def si_sdr(estimate: np.ndarray, wanted: np.ndarray) -> float:
+    """In dB, over all of both arrays (Le Roux et al., 2019)."""
     scaled = wanted * np.sum(estimate * wanted) / np.sum(wanted**2)
     return float(10 * np.log10(np.sum(scaled**2) / np.sum((estimate - scaled) ** 2)))
 

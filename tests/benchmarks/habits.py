@@ -1,0 +1,122 @@
+r"""Whether a network, fine-tuned on people's mashups, takes over their habits.
+
+    python tests/benchmarks/habits.py make --data=STORE --output=MASHUPS [--count=240]
+    python -m mashjax.preprocess --layout=labelled --align=none --input=MASHUPS --output=LABELLED
+    python -m mashjax.train --config=configs/mashup.py --data=LABELLED --workdir=TUNED \
+        --init_from=RUN --config.steps=500
+    python tests/benchmarks/habits.py score --data=STORE --checkpoint=TUNED [--checkpoint=RUN]
+
+`make` writes mashups whose maker has habits, of the store's training songs: every SECTION seconds
+the song whose lead is the louder one there leads, over the other song's backing, crossfaded; the
+backing goes down by DUCK dB while the lead is heard, and loses what is above CUTOFF_HZ. `score`
+compares, on unseen songs, song 2's share of the energy through the network's filters with its share
+in what the maker would have done: Pearson's correlation over all frames of all mashups, and how
+close the sound comes.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+
+import numpy as np
+import soundfile
+from scipy import ndimage, signal
+
+from mashjax.data.store import Store, decode, open_store
+
+SECTION = 3.0
+FADE = 0.1
+DUCK = 6.0
+CUTOFF_HZ = 5000.0
+
+
+def mashup_of(sources: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the maker does with lead 1, backing 1, lead 2, backing 2, [4, samples].
+
+    Returns the parts of both songs that are heard, float32 [2, samples], and both songs.
+    """
+    songs = sources.reshape(2, 2, -1).sum(1)
+    level = np.sqrt((songs**2).mean(-1, keepdims=True)) + 1e-9
+    lead1, backing1, lead2, backing2 = sources / np.repeat(level, 2, axis=0)
+    n = sources.shape[-1]
+    leads = np.zeros(n)
+    for start in range(0, n, round(SECTION * sr)):
+        here = slice(start, start + round(SECTION * sr))
+        leads[here] = (lead2[here] ** 2).sum() > (lead1[here] ** 2).sum()
+    second = ndimage.uniform_filter1d(leads, round(FADE * sr))
+    first = 1 - second
+
+    def under(backing: np.ndarray, lead: np.ndarray) -> np.ndarray:
+        power = ndimage.uniform_filter1d(lead**2, round(0.2 * sr))
+        heard = ndimage.uniform_filter1d((power > 0.01).astype(float), round(FADE * sr))
+        dull = signal.sosfiltfilt(signal.butter(2, CUTOFF_HZ, fs=sr, output="sos"), backing)
+        return dull * 10 ** (-DUCK / 20 * heard)
+
+    parts = np.stack([
+        first * lead1 + second * under(backing1, lead2),
+        second * lead2 + first * under(backing2, lead1),
+    ])  # fmt: skip
+    return parts.astype(np.float32), (songs / level).astype(np.float32)
+
+
+def drawn(store: Store, split: str, count: int, *, seed: int = 0) -> np.ndarray:
+    """Sources of pairs that fit, float32 [count, 4, samples]."""
+    rng = np.random.default_rng(seed)
+    first = rng.integers(store.count(split), size=count)
+    return decode(store.read(split, first))
+
+
+def make(store: Store, output: pathlib.Path, count: int) -> None:
+    output.mkdir()
+    sr = store.settings.sample_rate
+    lines = ["label,original1,original2"]
+    for n, sources in enumerate(drawn(store, "train", count)):
+        parts, songs = mashup_of(sources, sr=sr)
+        names = [f"{n:04}_{what}.flac" for what in ("mashup", "song1", "song2")]
+        for name, y in zip(names, (parts.sum(0), *songs), strict=True):
+            soundfile.write(output / name, 0.1 * y, sr, subtype="PCM_16")
+        lines.append(",".join(names))
+    (output / "pairs.csv").write_text("\n".join(lines) + "\n")
+
+
+def score(store: Store, checkpoint: str | os.PathLike, count: int) -> dict[str, float]:
+    from mashjax.mixing.model import load_model
+    from mashjax.mixing.render import render
+    from mashjax.mixing.share import song2_share
+    from mashjax.tasks.mashup import predict
+    from tests.benchmarks.real_voices import si_sdr
+
+    model, sr = load_model(checkpoint), store.settings.sample_rate
+    stft = model.cfg.stft
+    about = {"sr": sr, "hop": stft.hop_length, "window": stft.n_fft}
+    shares, closeness = [], []
+    for sources in drawn(store, "test", count, seed=1):
+        parts, songs = mashup_of(sources, sr=sr)
+        heard = render(songs[:, None], sr=sr, masks=predict(model, *songs), stft_settings=stft)
+        shares.append([song2_share(x, **about)[1] for x in (heard, parts[:, None])])
+        wanted = parts.sum(0)
+        closeness.append([si_sdr(songs.sum(0), wanted), si_sdr(heard[:, 0].sum(0), wanted)])
+    said, true = np.concatenate(shares, axis=1)
+    plain, made = np.mean(closeness, axis=0)
+    correlation = float(np.corrcoef(said, true)[0, 1])
+    return {"correlation": correlation, "si_sdr_sum": plain, "si_sdr_model": made}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["make", "score"])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--output", type=pathlib.Path)
+    parser.add_argument("--checkpoint", action="append", default=[])
+    parser.add_argument("--count", type=int)
+    args = parser.parse_args()
+    store = open_store(args.data)
+    if args.what == "make":
+        make(store, args.output, args.count or 240)
+    for checkpoint in args.checkpoint:
+        print(checkpoint, json.dumps(score(store, checkpoint, args.count or 48), indent=1))
+
+
+if __name__ == "__main__":
+    main()
