@@ -85,7 +85,7 @@ def score(store: Store, checkpoint: str | os.PathLike, count: int) -> dict[str, 
     from mashjax.mixing.render import render
     from mashjax.mixing.share import song2_share
     from mashjax.tasks.mashup import predict
-    from tests.benchmarks.real_voices import si_sdr
+    from real_voices import si_sdr
 
     model, sr = load_model(checkpoint), store.settings.sample_rate
     stft = model.cfg.stft
