@@ -81,11 +81,12 @@ def make(store: Store, output: pathlib.Path, count: int) -> None:
 
 
 def score(store: Store, checkpoint: str | os.PathLike, count: int) -> dict[str, float]:
+    from real_voices import si_sdr
+
     from mashjax.mixing.model import load_model
     from mashjax.mixing.render import render
     from mashjax.mixing.share import song2_share
     from mashjax.tasks.mashup import predict
-    from real_voices import si_sdr
 
     model, sr = load_model(checkpoint), store.settings.sample_rate
     stft = model.cfg.stft
