@@ -36,6 +36,10 @@ _DECIDE = (
     "duration",
     "max_stretch",
     "max_shift",
+    "arrange",
+    "balance",
+    "wet",
+    "duck",
     "loudness",
 )
 _WRITE = ("out", "stems", "plot", "report")
@@ -59,6 +63,10 @@ def mix(
     stems: str | os.PathLike | None = None,
     plot: str | os.PathLike | None = None,
     report: str | os.PathLike | None = None,
+    arrange: str = "full",
+    balance: float = Options.balance,
+    wet: float = Options.wet,
+    duck: float = Options.duck,
     loudness: float = TARGET_LUFS,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -74,14 +82,23 @@ def mix(
       start1, start2, duration: seconds, honoured to the nearest beat; None: the best overlap.
       max_stretch: how far the tempos may be apart, as a ratio minus 1; divided between both.
       max_shift: how far each song may be transposed, in semitones.
-      stems: folder for the aligned songs and their masked parts, as float32 wav.
-      plot: where to write a PNG of spectrograms and shares.
+      stems: folder for the aligned songs and what is heard of them, as float32 wav.
+      plot: where to write a PNG of spectrograms, shares and levels.
       report: where to write the report as JSON.
+      arrange: "full", or "sections": the lead changes between the songs, at phrases of 8 bars (4
+        in a short mashup), where the other has clearly more to sing.
+      balance: -1 (only song 1) to 1 (only song 2): the songs' powers times 1 - balance and
+        1 + balance.
+      wet: 0..1, how far masks and ducking act; 0 is the aligned overlay.
+      duck: by how many dB at most the backing makes way where the lead is not 1 dB louder
+        between 200 Hz and 5 kHz; 0: it never does.
       loudness: LUFS of the result; its true peak is at most -1 dBTP.
       progress: called with the name of each stage.
 
     Returns:
-      The mastered samples float32 [channels, samples], and the report.
+      The mastered samples float32 [channels, samples], and the report. Its `sections` say from
+      when to when (seconds) which song leads; its `levels` are those of
+      `mashjax.mixing.taste.Levels`, with None where the lead pauses.
 
     Raises:
       UserError: an input that cannot be used, or an output that cannot be written; then
@@ -111,6 +128,10 @@ def mix(
             start1=start1,
             start2=start2,
             duration=duration,
+            arrange=arrange,
+            balance=balance,
+            wet=wet,
+            duck=duck,
             limits=Limits(max_stretch, max_shift),
             loudness=loudness,
         ),
@@ -258,8 +279,32 @@ def _define_flags() -> None:
         "max_shift", Limits.max_shift, "Semitones each song may move.", lower_bound=0, upper_bound=6
     )
     flags.DEFINE_string("stems", None, "Folder for song1, song2 (aligned), part1, part2 (masked).")
-    flags.DEFINE_string("plot", None, "PNG of the spectrograms and of each song's share.")
+    flags.DEFINE_string("plot", None, "PNG of spectrograms, of each song's share, of levels.")
     flags.DEFINE_string("report", None, "JSON of what was decided and why.")
+    flags.DEFINE_enum(
+        "arrange", "full", ["full", "sections"], "sections: the lead changes between the songs."
+    )
+    flags.DEFINE_float(
+        "balance",
+        Options.balance,
+        "-1: only song 1; 1: only song 2.",
+        lower_bound=-1,
+        upper_bound=1,
+    )
+    flags.DEFINE_float(
+        "wet",
+        Options.wet,
+        "How far masks and ducking act; 0: the overlay.",
+        lower_bound=0,
+        upper_bound=1,
+    )
+    flags.DEFINE_float(
+        "duck",
+        Options.duck,
+        "dB at most by which the backing makes way for a lead that is hard to hear.",
+        lower_bound=0,
+        upper_bound=24,
+    )
     flags.DEFINE_float("loudness", -14.0, "LUFS of the result.", lower_bound=-40, upper_bound=-5)
     flags.DEFINE_bool("demo", False, "Mix two short songs made on the spot.")
 

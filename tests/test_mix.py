@@ -90,7 +90,8 @@ def test_the_parts_sum_to_the_unmastered_mix(overlay):
 
 def test_the_report_says_what_was_decided(overlay):
     _, y, report = overlay
-    assert set(report) == {"songs", "alignment", "mask", "output", "timing_seconds"}
+    parts = {"songs", "alignment", "sections", "mask", "levels", "output", "timing_seconds"}
+    assert set(report) == parts
     tempos = [song["tempo_bpm"] for song in report["songs"]]
     assert tempos == pytest.approx([104, 110], rel=0.005)
     for song in report["songs"]:
@@ -182,6 +183,8 @@ def refused(tmp_path, *songs, **options) -> str:
         ({"start1": 60.0}, "60"),
         ({"start2": 11.5}, "11.5"),
         ({"duration": 0.5}, "0.5"),
+        ({"balance": 1.5}, "balance is 1.5: say -1 to 1"),
+        ({"arrange": "sections"}, "sections need the masks"),
     ],
 )
 def test_what_cannot_be_done_is_refused(songs, tmp_path, monkeypatch, options, says):

@@ -16,11 +16,18 @@ from mashjax.audio.resample import resample, to_channels, to_mono
 from mashjax.audio.stretch import warp
 from mashjax.errors import UserError
 from mashjax.mixing.share import song2_share
+from mashjax.mixing.taste import WORKING_LUFS, Levels, Section, weigh
+from mashjax.music import structure
 from mashjax.music.alignment import Alignment, Limits, align
 from mashjax.music.analysis import Analysis, analyse
 
-_CHOICES = {"lead": ("auto", "1", "2"), "align": ("auto", "none"), "masks": ("model", "none")}
-WORKING_LUFS = -18.0  # both songs' level before masks: headroom for their sum
+_CHOICES = {
+    "lead": ("auto", "1", "2"),
+    "align": ("auto", "none"),
+    "masks": ("model", "none"),
+    "arrange": ("full", "sections"),
+}
+_RANGES = {"balance": (-1, 1), "wet": (0, 1), "duck": (0, 24)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +38,10 @@ class Options:
     lead: str = "auto"  # or "1", "2": the song that gives the voice
     align: str = "auto"  # or "none": the files already share one timeline
     masks: str = "model"  # or "none": the aligned overlay
+    arrange: str = "full"  # or "sections": the lead changes between the songs
+    balance: float = 0.0  # -1: only song 1; 1: only song 2
+    wet: float = 1.0  # how far masks and ducking act; 0: the overlay
+    duck: float = 6.0  # dB by which the backing makes way for the lead, at most
     start1: float | None = None
     start2: float | None = None
     duration: float | None = None
@@ -41,6 +52,11 @@ class Options:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserError(f"{name} is {getattr(self, name)!r}: say {' or '.join(choices)}")
+        for name, (low, high) in _RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise UserError(f"{name} is {getattr(self, name):g}: say {low} to {high}")
+        if self.arrange == "sections" and self.masks == "none":
+            raise UserError("arrange is 'sections' and masks is 'none': sections need the masks")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +64,8 @@ class Mashup:
     """A mashup and what it was made of.
 
     y: the mastered mix [channels, samples]; songs: both songs, aligned and whole, and
-    parts: what the masks let through, each [2, channels, samples]; parts.sum(0) is the
-    unmastered mix. report: the decisions, as DESIGN's JSON.
+    parts: what is heard of them (masked, ducked, balanced), each [2, channels, samples];
+    parts.sum(0) is the unmastered mix. report: the decisions, as DESIGN's JSON.
     """
 
     y: np.ndarray
@@ -100,14 +116,31 @@ def make_mashup(
         songs = np.stack(_both(lambda k: _align(clips[k], k, clips, alignment, sr)))
     with clock("model"):
         parts, hop, window = songs, round(0.0232 * sr), 4 * round(0.0232 * sr)
+        sections, phrases, duck = [Section(0.0, alignment.seconds, alignment.lead)], None, 0.0
         if options.masks == "model":
+            from mashjax.mixing.masking import masked
+
             progress("asking the network")
-            parts, hop, window = _masked(songs, sr, alignment.lead, options.checkpoint)
+            if options.arrange == "sections":
+                phrases = structure.phrases(analyses[0], analyses[1], alignment)
+            parts, sections, hop, window = masked(
+                songs,
+                sr=sr,
+                sections=sections,
+                phrases=phrases,
+                checkpoint=options.checkpoint,
+                wet=options.wet,
+            )
+            duck = options.wet * options.duck
+        parts, levels = weigh(
+            songs, parts, sr=sr, sections=sections, duck=duck, balance=options.balance
+        )
         times, share = song2_share(parts, sr=sr, hop=hop, window=window)
     with clock("write"):
         progress("mastering")
         mastered = master(parts.sum(axis=0), sr=sr, lufs=options.loudness)
         y = mastered.y
+    arranged = [_who_leads(sections, phrases)] if options.arrange == "sections" else []
     report = {
         "songs": [
             _describe(name, clip, analysis)
@@ -120,9 +153,13 @@ def make_mashup(
             "shift_semitones": [round(x, 3) for x in alignment.shift_semitones],
             "start_seconds": [round(x, 4) for x in alignment.start_seconds],
             "mashability": {k: _rounded(v, 3) for k, v in alignment.mashability.items()},
-            "why": alignment.why,
+            "why": "; ".join([alignment.why, *arranged]),
         },
+        "sections": [
+            {"start": round(s.start, 3), "end": round(s.end, 3), "lead": s.lead} for s in sections
+        ],
         "mask": {"times": times.round(4).tolist(), "song2_share": share.round(4).tolist()},
+        "levels": _told(levels),
         "output": {
             "path": None,
             "sample_rate": sr,
@@ -179,23 +216,26 @@ def _align(clip: Clip, song: int, clips: list[Clip], alignment: Alignment, sr: i
     return match(y, sr=sr, lufs=WORKING_LUFS)[0]
 
 
-def _masked(
-    songs: np.ndarray, sr: int, lead: int, checkpoint: str | os.PathLike | None
-) -> tuple[np.ndarray, int, int]:
-    """The parts that the network lets through, and its hop and window in samples at `sr`."""
-    from mashjax.mixing.model import load_model
-    from mashjax.mixing.render import render
-    from mashjax.tasks.mashup import predict
+def _who_leads(sections: list[Section], phrases: structure.Phrases | None) -> str:
+    """What came of `arrange="sections"`."""
+    if phrases is None:
+        return f"no common bars, so song {sections[0].lead} leads throughout"
+    if len(sections) == 1:
+        return f"song {sections[0].lead} leads throughout: it has the most to sing"
+    times = "once" if len(sections) == 2 else f"{len(sections) - 1} times"
+    return f"the lead changes {times}, between phrases of {phrases.bars} bars"
 
-    model = load_model(checkpoint)
-    stft = model.cfg.stft
-    # The network's first song is the lead, its second the backing.
-    order = [lead - 1, 2 - lead]
-    mono = [resample(to_mono(songs[k]), sr_in=sr, sr_out=stft.sample_rate) for k in order]
-    masks = predict(model, *mono)
-    parts = render(songs[order], sr=sr, masks=masks, stft_settings=stft)
-    hop = round(stft.hop_length * sr / stft.sample_rate)
-    return parts[order], hop, hop * stft.n_fft // stft.hop_length
+
+def _told(levels: Levels) -> dict[str, Any]:
+    """Levels for the report, in dB."""
+    over = levels.lead_over_backing_db
+    return {
+        "times": levels.times.round(4).tolist(),
+        "part_db": levels.part_db.round(1).tolist(),
+        "removed_db": levels.removed_db.round(1).tolist(),
+        "ducked_db": levels.ducked_db.round(1).tolist(),
+        "lead_over_backing_db": [None if np.isnan(x) else round(float(x), 1) for x in over],
+    }
 
 
 def _describe(name: str, clip: Clip, analysis: Analysis) -> dict[str, Any]:

@@ -17,28 +17,32 @@ _LOWEST_HZ, _HIGHEST_HZ = 50, 16000
 
 
 def draw(mashup: Mashup, path: str | os.PathLike) -> None:
-    """Write a PNG: spectrograms of song 1, song 2 and the mashup, and song 2's share below."""
+    """Write a PNG: spectrograms of song 1, song 2 and the mashup; below them song 2's share,
+    and how well the lead is heard over the backing, and over the voice that was taken out."""
     report = mashup.report
-    lead = report["alignment"]["lead"]
+    leads = [section["lead"] for section in report["sections"]]
+    roles = [" and ".join(_roles(leads, k)) for k in (1, 2)]
     titles = [
-        f"Song {k + 1} ({'lead' if lead == k + 1 else 'backing'}): "
-        f"{short(song['path'])} - {_tempo(song)}, {_key(song)}"
+        f"Song {k + 1} ({roles[k]}): {short(song['path'])} - {_tempo(song)}, {_key(song)}"
         for k, song in enumerate(report["songs"])
     ]
     output = report["output"]
     titles.append(f"Mashup: {output['lufs']:.1f} LUFS, {output['true_peak_dbtp']:.1f} dBTP")
     seconds = mashup.y.shape[1] / mashup.sr
     top = min(mashup.sr / 2, _HIGHEST_HZ)
-    figure = _figure(12, 10)
-    axes = figure.subplots(4, 1, sharex=True, height_ratios=[3, 3, 3, 1.6])
+    figure = _figure(12, 12)
+    axes = figure.subplots(5, 1, sharex=True, height_ratios=[3, 3, 3, 1.6, 1.8])
     for axis, title, y in zip(axes, titles, [*mashup.songs, mashup.y], strict=False):
         db, frequencies = _spectrogram(to_mono(y), mashup.sr, top)
         image = _draw_spectrogram(axis, db, frequencies, seconds=seconds, highest=db.max())
         axis.set_title(title, loc="left", fontsize=10)
         figure.colorbar(image, ax=axis, label="dB", pad=0.01)
     _draw_share(axes[3], report)
-    figure.colorbar(image, ax=axes[3], pad=0.01).ax.set_visible(False)  # same width as above
-    axes[3].set_xlim(0, seconds)
+    _draw_levels(axes[4], report)
+    for axis in axes[3:]:
+        figure.colorbar(image, ax=axis, pad=0.01).ax.set_visible(False)  # same width as above
+    axes[4].set_xlim(0, seconds)
+    axes[4].set_xlabel("seconds")
     figure.savefig(path, dpi=100, format="png")
 
 
@@ -113,10 +117,46 @@ def _draw_share(axis, report: dict) -> None:
     axis.plot(times, smooth, color="tab:red", linewidth=1.5, label="mean of 1 s")
     axis.set_ylim(0, 1)
     axis.set_yticks([0, 0.5, 1], ["song 1", "half", "song 2"])
+    for section in report["sections"][1:]:
+        axis.axvline(section["start"], color="black", linewidth=0.8)
     axis.set_title("Share of the energy", loc="left", fontsize=10)
-    axis.set_xlabel("seconds")
     axis.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=8, ncols=2, frameon=False)
     axis.grid(axis="y", alpha=0.3)
+
+
+def _draw_levels(axis, report: dict) -> None:
+    levels = report["levels"]
+    times, starts = levels["times"], [section["start"] for section in report["sections"][1:]]
+    leads = np.array([section["lead"] for section in report["sections"]])
+    lead = leads[np.searchsorted(starts, times, side="right")] - 1
+    frames = np.arange(len(times))
+    part, removed, ducked = (np.array(levels[f"{k}_db"]) for k in ("part", "removed", "ducked"))
+    backing = part[1 - lead, frames]
+    before = backing + ducked[1 - lead, frames]
+    axis.plot(times, part[lead, frames], color="tab:red", linewidth=1.5, label="lead")
+    axis.plot(times, backing, color="tab:blue", linewidth=1, label="backing")
+    axis.fill_between(
+        times, backing, before, color="tab:blue", alpha=0.3, linewidth=0, label="ducked"
+    )
+    other = removed[1 - lead, frames]
+    axis.plot(
+        times,
+        other,
+        color="gray",
+        linewidth=1,
+        linestyle=":",
+        label="taken out of the backing song",
+    )
+    axis.set_ylim(-60, 0)
+    axis.set_ylabel("dB")
+    axis.set_title("Levels from 200 Hz to 5 kHz, where voices live", loc="left", fontsize=10)
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=8, ncols=4, frameon=False)
+    axis.grid(axis="y", alpha=0.3)
+
+
+def _roles(leads: list[int], song: int) -> list[str]:
+    """What a song is in the sections whose `leads` are given: "lead", "backing" or both."""
+    return ["lead"] * (song in leads) + ["backing"] * (3 - song in leads)
 
 
 def _spectrogram(y: np.ndarray, sr: int, top: float) -> tuple[np.ndarray, np.ndarray]:
