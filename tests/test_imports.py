@@ -22,7 +22,14 @@ def test_the_training_path_needs_no_sound_library():
 
 
 @pytest.mark.parametrize(
-    "module", ["mashjax.mix", "mashjax.preprocess", "mashjax.collect", "mashjax.reconstruct"]
+    "module",
+    [
+        "mashjax.mix",
+        "mashjax.preprocess",
+        "mashjax.collect",
+        "mashjax.evaluate",
+        "mashjax.reconstruct",
+    ],
 )
 def test_a_command_imports_jax_only_when_it_needs_it(module):
     """A refusal of bad input takes tenths of a second, not the seconds that JAX takes."""

@@ -5,7 +5,7 @@ They are int16, as stored: the device decodes and augments them (`mashjax.data.a
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -44,10 +44,9 @@ def batches(
 ) -> Batches:
     """Make the function from a step to its batch.
 
-    Training batches go through a new permutation of the examples every epoch. Each example gets
-    one of its partners, or any example of another song (an incoherent pair), a random order of the
-    two songs (A over B or B over A) and a random crop, the same for all sources. Other splits are
-    read in order, with the best partners, cropped in the middle; they wrap around.
+    They go through a new permutation of the examples every epoch. Each example gets one of its
+    partners, or any example of another song (an incoherent pair), a random order of the two songs
+    (A over B or B over A) and a random crop, the same for all sources.
 
     Args:
       store: an open store.
@@ -55,8 +54,8 @@ def batches(
       seed: of the order, the partners and the crops.
       batch_size: examples per batch, over all processes.
       samples: length of a crop.
-      incoherent: share of the training examples whose partner need not fit. Mashups in a store
-        have no partners, and only the order of their originals is drawn.
+      incoherent: share of the examples whose partner need not fit. Mashups in a store have no
+        partners, and only the order of their originals is drawn.
       part: (process, processes): read only this process's rows, which are one of `processes`
         equal slices of the batch.
 
@@ -67,12 +66,9 @@ def batches(
       UserError: the split is empty or shorter than `samples`, or the batch cannot be divided;
         from the function: an example is missing or damaged.
     """
+    _check(store, split, samples)
     count, stored = store.count(split), store.settings.samples
     process, processes = part
-    if count == 0:
-        raise UserError(f"{store.path} has no examples in {split}")
-    if samples > stored:
-        raise UserError(f"{store.path} has examples of {stored} samples, asked for {samples}")
     if batch_size % processes:
         raise UserError(f"batch_size={batch_size} cannot be shared evenly by {processes} processes")
 
@@ -84,16 +80,6 @@ def batches(
         first = step * batch_size + process * rows
         return range(first, first + rows)
 
-    if split != "train":
-        start = (stored - samples) // 2
-        numbers = lambda step: np.array(positions(step)) % count  # noqa: E731
-        return Batches(
-            store,
-            split,
-            shape,
-            read=lambda step: store.read(split, numbers(step))[..., start : start + samples],
-            examples=lambda step: numbers(step)[:, None],
-        )
     permutation = functools.lru_cache(maxsize=2)(lambda epoch: _permutation(count, seed, epoch))
     mashups = "label" in store.sources
     draw = _draw_mashups if mashups else _pairs(store, split, incoherent)
@@ -117,6 +103,31 @@ def batches(
 
     examples = lambda step: drawn(step)[0][:, : 1 if mashups else 2]  # noqa: E731
     return Batches(store, split, shape, read=read, examples=examples)
+
+
+def in_order(
+    store: Store, *, split: str, batch_size: int, samples: int, examples: int | None = None
+) -> Iterator[np.ndarray]:
+    """The first `examples` of a split, or all of it (None), once each, with their best partners.
+
+    Returns int16 [at most batch_size, sources, samples] each, cropped in the middle. Raises
+    UserError as `batches` does.
+    """
+    _check(store, split, samples)
+    start = (store.settings.samples - samples) // 2
+    numbers = np.arange(store.count(split))[:examples]
+    return (
+        store.read(split, numbers[first : first + batch_size])[..., start : start + samples]
+        for first in range(0, len(numbers), batch_size)
+    )
+
+
+def _check(store: Store, split: str, samples: int) -> None:
+    stored = store.settings.samples
+    if store.count(split) == 0:
+        raise UserError(f"{store.path} has no examples in {split}")
+    if samples > stored:
+        raise UserError(f"{store.path} has examples of {stored} samples, asked for {samples}")
 
 
 Draw = Callable[[np.ndarray, list[np.random.Generator]], np.ndarray]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mashjax.data.batches import Batches, batches
+from mashjax.data import batches as data
 from mashjax.data.store import Store, decode
 from mashjax.errors import UserError
 from mashjax.tasks import TASKS
@@ -20,11 +20,13 @@ def check_store(cfg: TrainConfig, store: Store) -> None:
         )
 
 
-def training_batches(cfg: TrainConfig, store: Store, *, part: tuple[int, int] = (0, 1)) -> Batches:
+def training_batches(
+    cfg: TrainConfig, store: Store, *, part: tuple[int, int] = (0, 1)
+) -> data.Batches:
     """The batch of each step, or this process's part of it; a pure function of (seed, step)."""
     task = TASKS[cfg.task]
     wanted = min(task.read_samples(cfg.model, cfg.frames), store.settings.samples)
-    return batches(
+    return data.batches(
         store,
         split="train",
         seed=cfg.seed,
@@ -39,15 +41,8 @@ def in_order(
     cfg: TrainConfig, store: Store, *, split: str, examples: int | None = None
 ) -> Iterator[np.ndarray]:
     """The first `examples` of a split, or all of it (None), once each: float32 batches."""
-    total = store.count(split)
-    examples = total if examples is None else min(examples, total)
-    size = min(cfg.batch_size, max(1, examples))
-    batch = batches(
-        store,
-        split=split,
-        seed=cfg.seed,
-        batch_size=size,
-        samples=TASKS[cfg.task].example_samples(cfg.model, cfg.frames),
+    samples = TASKS[cfg.task].example_samples(cfg.model, cfg.frames)
+    batches = data.in_order(
+        store, split=split, batch_size=cfg.batch_size, samples=samples, examples=examples
     )
-    # Batches wrap around at the end of a split.
-    return (decode(batch(n)[: examples - n * size]) for n in range(-(-examples // size)))
+    return map(decode, batches)

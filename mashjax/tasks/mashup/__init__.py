@@ -7,9 +7,10 @@ is a mashup that somebody made, and its two originals.
 """
 
 from mashjax.tasks.mashup.config import Config, config_from_dict
-from mashjax.tasks.mashup.evaluate import SCORE, evaluate, samples
+from mashjax.tasks.mashup.evaluate import SCORE, VALIDATION, derived, evaluate, samples
 from mashjax.tasks.mashup.examples import example_samples, read_samples, statistics
 from mashjax.tasks.mashup.model import init_model, loss_fn
+from mashjax.tasks.mashup.picture import draw_scores
 from mashjax.tasks.mashup.predict import (
     SHIPPED,
     Direct,
@@ -23,11 +24,14 @@ from mashjax.tasks.mashup.predict import (
 __all__ = [
     "SCORE",
     "SHIPPED",
+    "VALIDATION",
     "Config",
     "Direct",
     "Masks",
     "ModelState",
     "config_from_dict",
+    "derived",
+    "draw_scores",
     "evaluate",
     "example_samples",
     "from_weights",

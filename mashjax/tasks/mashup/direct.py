@@ -66,8 +66,8 @@ def loss(
 
 def estimates(
     cfg: Config, painting: Painting, song1: jax.Array, song2: jax.Array
-) -> dict[str, jax.Array]:
-    """The painted spectrum, [batch, frames, all bins]."""
+) -> dict[str, tuple[jax.Array, ...]]:
+    """The painted spectrum, [batch, frames, all bins]: no song has a share in it."""
     painted = 10 ** (painting.log_power / 2) * jnp.exp(1j * painting.phase)
     missing = song1.shape[-1] - painted.shape[-1]
-    return {"model": jnp.pad(painted, ((0, 0), (0, 0), (0, missing)))}
+    return {"model": (jnp.pad(painted, ((0, 0), (0, 0), (0, missing))),)}

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,22 +23,54 @@ SCORE = "si_sdr_model"
 """Of the scores of `evaluate`, the one that says which checkpoint is best: higher is better."""
 
 
-def evaluate(
-    cfg: Config, params: Params, statistics: Statistics, batches: Iterable[np.ndarray]
-) -> dict[str, float]:
-    """Means over all examples of the batches.
+VALIDATION = ("si_sdr", "phi")
+"""The measures that training's validation waits for."""
 
-    batches: sources [batch, 4 or 3, samples], see `level_matched`.
-    Returns for each of "sum" (both songs as they are), "model", "no_rotation" (its masks alone)
-    and, where the true sources are known, "oracle" (the ratio mask made of them): `si_sdr_*` in dB
-    and `phi_*`, the magnitude-weighted mean of 1 - cos of the phase error (1 = random);
-    "examples"; and "worse_than_sum", how many of them the model made worse.
+MEASURES = (*VALIDATION, "lsd", "si_sdr_lead", "si_sdr_backing")
+"""What is measured of each estimate of the mashup.
+
+si_sdr: see there, in dB. phi: the magnitude-weighted mean of 1 - cos of the phase error
+(1 = random). lsd: the log-spectral distance in dB. si_sdr_lead, si_sdr_backing: si_sdr of what is
+let through of song 1 against the wanted lead, of song 2 against the wanted backing; only where
+the true sources are known, and the mashup is made of shares of both songs.
+"""
+
+LSD_FLOOR_DB = -60.0
+"""What counts as silence in the log-spectral distance, relative to white noise of RMS 1."""
+
+
+def evaluate(
+    cfg: Config,
+    params: Params,
+    statistics: Statistics,
+    batches: Iterable[np.ndarray],
+    *,
+    measures: tuple[str, ...] = MEASURES,
+) -> dict[str, np.ndarray]:
+    """Scores of each example of the batches, [examples] each.
+
+    batches: sources [batch, 4 or 3, samples], see `level_matched`; measures: some of `MEASURES`.
+
+    Returns `MEASURE_ESTIMATE` for each estimate of the mashup: "sum" (both songs as they are),
+    "model", "no_rotation" (its masks alone) and, where the true sources are known, "oracle" (the
+    ratio mask made of them); and "worse_than_sum": whether the model's si_sdr is below the sum's.
     """
-    collected = [jax.device_get(_scores(cfg, params, statistics, s)) for s in batches]
+    collected = [jax.device_get(_scores(cfg, measures, params, statistics, s)) for s in batches]
     scores = {name: np.concatenate([c[name] for c in collected]) for name in collected[0]}
-    worse = int(np.sum(scores["si_sdr_model"] < scores["si_sdr_sum"]))
-    means = {name: round(float(np.mean(values)), 4) for name, values in scores.items()}
-    return {"examples": len(scores["si_sdr_sum"]), **means, "worse_than_sum": worse}
+    return scores | {"worse_than_sum": scores["si_sdr_model"] < scores["si_sdr_sum"]}
+
+
+def derived(means: dict[str, Any]) -> dict[str, Any]:
+    """What follows from the means of the scores, be they numbers or arrays of resampled means.
+
+    gain: of the model over the plain sum, in dB; oracle_share: that gain over the oracle's, NaN
+    where the oracle has none. A ratio of means: single examples may leave nothing to gain.
+    """
+    gain = means["si_sdr_model"] - means["si_sdr_sum"]
+    if "si_sdr_oracle" not in means:
+        return {"gain": gain}
+    room = means["si_sdr_oracle"] - means["si_sdr_sum"]
+    return {"gain": gain, "oracle_share": gain / np.where(room > 0, room, np.nan)}
 
 
 def samples(
@@ -74,16 +107,45 @@ def phi(estimate: jax.Array, target: jax.Array) -> jax.Array:
     return jnp.sum(weight * (1 - cos), (-2, -1)) / (jnp.sum(weight, (-2, -1)) + 1e-12)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+def lsd(estimate: jax.Array, target: jax.Array) -> jax.Array:
+    """Log-spectral distance in dB of scaled spectra [batch, frames, bins] (see `transform`).
+
+    In each frame the root mean square over the bins of the difference of the power in dB (Gray &
+    Markel, 1976), then the mean over the frames; power below `LSD_FLOOR_DB` counts as that.
+    """
+    quiet = 10 ** (LSD_FLOOR_DB / 10)
+    estimate, target = (
+        10 * jnp.log10(jnp.maximum(jnp.abs(spectrum) ** 2, quiet))
+        for spectrum in (estimate, target)
+    )
+    return jnp.mean(jnp.sqrt(jnp.mean((estimate - target) ** 2, -1)), -1)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _scores(
-    cfg: Config, params: Params, statistics: Statistics, sources: jax.Array
+    cfg: Config,
+    measures: tuple[str, ...],
+    params: Params,
+    statistics: Statistics,
+    sources: jax.Array,
 ) -> dict[str, jax.Array]:
+    """What is not among the measures is traced, but neither compiled nor computed."""
     songs, example, estimates = _estimates(cfg, params, statistics, sources)
-    scores = {}
-    for name, estimate in estimates.items():
-        y = _sound(cfg, estimate, songs.label.shape[-1])
-        scores[f"si_sdr_{name}"] = si_sdr(y, songs.label)
-        scores[f"phi_{name}"] = phi(estimate, example.label)
+    sound = lambda spectrum: _sound(cfg, spectrum, songs.label.shape[-1])  # noqa: E731
+    scores: dict[str, jax.Array] = {}
+    for name, shares in estimates.items():
+        mashup = _whole(shares)
+        y = sound(mashup)
+        found = {
+            "si_sdr": si_sdr(y, songs.label),
+            "phi": phi(mashup, example.label),
+            # Of the sound: spectra that were filtered or painted are not quite those of any.
+            "lsd": lsd(transform(cfg, y), example.label),
+        }
+        if len(shares) == len(songs.parts) == 2:
+            lead, backing = map(si_sdr, map(sound, shares), songs.parts)
+            found |= {"si_sdr_lead": lead, "si_sdr_backing": backing}
+        scores |= {f"{m}_{name}": found[m] for m in measures if m in found}
     return scores
 
 
@@ -96,28 +158,33 @@ def _sounds(
         "song1": songs.song1,
         "song2": songs.song2,
         "wanted": songs.label,
-        "mashup": _sound(cfg, estimates["model"], songs.label.shape[-1]),
+        "mashup": _sound(cfg, _whole(estimates["model"]), songs.label.shape[-1]),
     }
 
 
 def _estimates(
     cfg: Config, params: Params, statistics: Statistics, sources: jax.Array
-) -> tuple[Example, Example, dict[str, jax.Array]]:
-    """Samples of the level-matched songs, their spectra, and the mashup's spectra by name.
+) -> tuple[Example, Example, dict[str, tuple[jax.Array, ...]]]:
+    """Samples of the level-matched songs, their spectra, and estimates of the mashup by name.
 
-    Spectra are [batch, frames, all bins].
+    An estimate is what it is the sum of: both songs' shares, or itself alone where nothing is known
+    of shares. Spectra are [batch, frames, all bins].
     """
     songs = level_matched(sources)
     example = jax.tree.map(lambda y: transform(cfg, y), songs)
     song1, song2, bins = example.song1, example.song2, cfg.bands.bins
     result = apply(cfg, params, statistics, song1[..., :bins], song2[..., :bins])
     estimates = {
-        "sum": song1 + song2,
+        "sum": (song1, song2),
         **HEADS[cfg.head].estimates(cfg, result, song1, song2),
     }
     if len(example.parts) == 2:
-        estimates["oracle"] = sum(map(_ideal, (song1, song2), example.parts))
+        estimates["oracle"] = tuple(map(_ideal, (song1, song2), example.parts))
     return songs, example, estimates
+
+
+def _whole(shares: tuple[jax.Array, ...]) -> jax.Array:
+    return functools.reduce(jnp.add, shares)
 
 
 def _sound(cfg: Config, spectrum: jax.Array, length: int) -> jax.Array:

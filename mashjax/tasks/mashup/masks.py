@@ -119,17 +119,23 @@ def filtered(
 
 def estimates(
     cfg: Config, filters: Filters, song1: jax.Array, song2: jax.Array
-) -> dict[str, jax.Array]:
-    """The mashup's whole spectrum, [batch, frames, all bins], as evaluation compares it.
+) -> dict[str, tuple[jax.Array, ...]]:
+    """Both songs' shares, whose sum is the mashup, as evaluation compares them: whole spectra.
 
-    Bins above the network's bands take the last band's mask, as in `mashjax.mix`.
+    Each is [batch, frames, all bins]. Bins above the network's bands take the last band's mask,
+    as in `mashjax.mix`.
     """
     still = jnp.zeros_like(filters.rotation1)
     unturned = filters._replace(rotation1=still, rotation2=still)
-    above = song1[..., cfg.bands.bins :] * filters.mask1[..., -1:]
-    above = above + song2[..., cfg.bands.bins :] * filters.mask2[..., -1:]
+    above = [
+        song[..., cfg.bands.bins :] * mask[..., -1:]
+        for song, mask in ((song1, filters.mask1), (song2, filters.mask2))
+    ]
     return {
-        name: jnp.concatenate([sum(filtered(cfg, used, song1, song2)), above], axis=-1)
+        name: tuple(
+            jnp.concatenate(share, axis=-1)
+            for share in zip(filtered(cfg, used, song1, song2), above, strict=True)
+        )
         for name, used in (("model", filters), ("no_rotation", unturned))
     }
 
