@@ -88,13 +88,16 @@ def _network(checkpoint: str | None, pairs: np.ndarray) -> dict:
     from mashjax.tasks import mashup
     from mashjax.training.config import from_dict
     from mashjax.training.loading import read_checkpoint
+    from mashjax.training.scoring import Scores
 
     weights = read_checkpoint(mashup.SHIPPED if checkpoint is None else checkpoint)
     cfg = from_dict(weights.metadata["config"]).model
     mono = pairs.mean(2)
     heard = resample(mono.reshape(-1, mono.shape[-1]), sr_in=SR, sr_out=cfg.sample_rate)
     batches = np.split(heard.reshape(len(pairs), 4, -1), range(8, len(pairs), 8))
-    return mashup.evaluate(cfg, weights.params, weights.statistics, batches)
+    scores = mashup.evaluate(cfg, weights.params, weights.statistics, batches)
+    table = Scores("mashup", scores, [str(number) for number in range(len(pairs))])
+    return {**table.counts, **table.means()}
 
 
 def _mixed(checkpoint: str | None, pairs: np.ndarray) -> dict:
