@@ -11,16 +11,20 @@ from flax import nnx
 from mashjax.nn.attention import WindowedAttention
 from mashjax.nn.lstm import BiLstm, State
 from mashjax.nn.precision import matmul
+from mashjax.nn.transformer import Transformer
 
 
 class EncoderDecoder(nnx.Module):
-    """A shared encoder LSTM for both songs, self-attention, a decoder LSTM and a dense head.
+    """A shared encoder for both songs, self-attention, a decoder and a dense head.
 
-    features: per frame and song; embedding: what a frame is reduced to before the LSTM (None: the
-    LSTM sees the features themselves); hidden: units of each LSTM and direction; attention: width
-    of the single head; window: how many frames it sees to either side; head: units of the dense
-    layer before the last; outputs: per frame; dtype: of matrix products ("bfloat16": their factors
-    only); remat: keep what goes from part to part for the gradient, and compute the rest twice.
+    encoder: "lstm" or "transformer", of which the decoder is, too; features: per frame and song;
+    embedding: what a frame is reduced to before the encoder (None: it sees the features
+    themselves); hidden: units of each LSTM and direction, or a Transformer's width; layers: a
+    Transformer's blocks; attention: width of every self-attention; window: how many frames it sees
+    to either side; head: units of the dense layer before the last; outputs: per frame;
+    bidirectional: if False, an LSTM runs forwards only, and a Transformer and all its attention
+    look only back; dtype: of matrix products ("bfloat16": their factors only); remat: keep what
+    goes from part to part for the gradient, and compute the rest twice.
 
     Within the network, frames come first, [frames, batch, features], as the LSTMs take them.
     """
@@ -36,34 +40,49 @@ class EncoderDecoder(nnx.Module):
         head: int,
         outputs: int,
         bidirectional: bool,
+        encoder: str = "lstm",
+        layers: int = 2,
         dtype: str = "float32",
         remat: bool = False,
         rngs: nnx.Rngs,
     ):
         self.dtype = dtype
         self.remat = remat
-        directions = 2 if bidirectional else 1
+        transformer = encoder == "transformer"
+        width = hidden if transformer or not bidirectional else 2 * hidden
+
+        def coder(features: int) -> BiLstm | Transformer:
+            if not transformer:
+                return BiLstm(features, hidden, bidirectional=bidirectional, dtype=dtype, rngs=rngs)
+            return Transformer(
+                features,
+                hidden,
+                layers=layers,
+                attention=attention,
+                window=window,
+                causal=not bidirectional,
+                dtype=dtype,
+                rngs=rngs,
+            )
+
         self.embed = None if embedding is None else nnx.Linear(features, embedding, rngs=rngs)
-        self.encoder = BiLstm(
-            features if embedding is None else embedding,
-            hidden,
-            bidirectional=bidirectional,
+        self.encoder = coder(features if embedding is None else embedding)
+        self.attention = WindowedAttention(
+            2 * width,  # both songs side by side
+            attention,
+            window=window,
+            causal=transformer and not bidirectional,
             dtype=dtype,
             rngs=rngs,
         )
-        encoded = 2 * directions * hidden  # both songs side by side
-        self.attention = WindowedAttention(
-            encoded, attention, window=window, dtype=dtype, rngs=rngs
-        )
-        self.bridge = nnx.Linear(encoded + attention, directions * hidden, rngs=rngs)
-        # Both songs' last h (or c) of one direction become the decoder's first h (or c).
-        self.first_h = nnx.Linear(2 * hidden, hidden, rngs=rngs)
-        self.first_c = nnx.Linear(2 * hidden, hidden, rngs=rngs)
-        self.decoder = BiLstm(
-            directions * hidden, hidden, bidirectional=bidirectional, dtype=dtype, rngs=rngs
-        )
-        # The head sees the features, too: what is fine in the spectrum need not pass the LSTMs.
-        self.hidden = nnx.Linear(2 * directions * hidden + 2 * features, head, rngs=rngs)
+        self.bridge = nnx.Linear(2 * width + attention, width, rngs=rngs)
+        if not transformer:
+            # Both songs' last h (or c) of one direction become the decoder's first h (or c).
+            self.first_h = nnx.Linear(2 * hidden, hidden, rngs=rngs)
+            self.first_c = nnx.Linear(2 * hidden, hidden, rngs=rngs)
+        self.decoder = coder(width)
+        # The head sees the features, too: what is fine in the spectrum need not pass the coders.
+        self.hidden = nnx.Linear(2 * width + 2 * features, head, rngs=rngs)
         # It starts at its bias: what the network says at first is for its task to choose.
         self.head = nnx.Linear(
             head,
@@ -83,11 +102,16 @@ class EncoderDecoder(nnx.Module):
         return self._part(EncoderDecoder.said, decoded, bridged, song1, song2)
 
     def encoded(self, song1: jax.Array, song2: jax.Array) -> tuple[jax.Array, list[State]]:
-        """What the encoder makes of both songs, and its last states."""
-        return self.encoder(self.embedded(song1, song2))
+        """What the encoder makes of both songs, and its last states (a Transformer has none)."""
+        embedded = self.embedded(song1, song2)
+        if isinstance(self.encoder, Transformer):
+            return self.encoder(embedded), []
+        return self.encoder(embedded)
 
     def decoded(self, bridged: jax.Array, states: list[State]) -> jax.Array:
         """What the decoder makes of both songs, from the encoder's last states on."""
+        if isinstance(self.decoder, Transformer):
+            return self.decoder(bridged)
         return self.decoder(bridged, states=[self.first_state(state) for state in states])[0]
 
     def embedded(self, song1: jax.Array, song2: jax.Array) -> jax.Array:

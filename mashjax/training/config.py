@@ -95,7 +95,8 @@ def check_resumable(saved: dict[str, Any], now: TrainConfig, *, where: str) -> N
 
     saved: the checkpoint's config as a dict. Raises UserError naming both values.
     """
-    check_same(saved, as_dict(now), where=where, but=RESUMABLE)
+    # What it does not mention, because it is older than the setting, was as the default is.
+    check_same(as_dict(from_dict(saved)), as_dict(now), where=where, but=RESUMABLE)
 
 
 def check_same(

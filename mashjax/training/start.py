@@ -22,7 +22,14 @@ from mashjax.training.checkpoints import (
     newest,
     restored,
 )
-from mashjax.training.config import COMPUTED, TrainConfig, as_dict, check_resumable, check_same
+from mashjax.training.config import (
+    COMPUTED,
+    TrainConfig,
+    as_dict,
+    check_resumable,
+    check_same,
+    from_dict,
+)
 from mashjax.training.feed import training_batches
 from mashjax.training.step import TrainState, init_state
 
@@ -108,7 +115,7 @@ def take_over(
     """
     if source.metadata["task"] != cfg.task:
         raise UserError(f"{where}: is of task={source.metadata['task']}, not of task={cfg.task}")
-    saved, now = source.metadata["config"]["model"], as_dict(cfg)["model"]
+    saved, now = (as_dict(c)["model"] for c in (from_dict(source.metadata["config"]), cfg))
     same = saved | {"augment": now["augment"]}
     check_same(same, now, where=where, of="model.", but=COMPUTED)
     tree = unflatten(source.arrays)

@@ -10,6 +10,7 @@ from jax.extend import core
 from mashjax.nn.encoder_decoder import EncoderDecoder
 
 BATCH, FRAMES, FEATURES, HIDDEN, WINDOW = 2, 7, 5, 4, 3
+TRANSFORMER = {"encoder": "transformer", "layers": 2, "attention": 4}
 
 
 def make(bidirectional=False, **options):
@@ -94,11 +95,22 @@ def test_equals_the_network_written_out(bidirectional):
             np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
 
 
-def test_bfloat16_is_close_to_float32():
+def test_a_transformer_with_less_memory_learns_the_same():
+    songs = make_songs()
+    params, run = make(True, **TRANSFORMER)
+    theirs = gradients(run, params, songs)
+    ours = gradients(make(True, remat=True, **TRANSFORMER)[1], params, songs)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert np.isfinite(b).all()
+        np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("coder", [{}, TRANSFORMER], ids=["lstm", "transformer"])
+def test_bfloat16_is_close_to_float32(coder):
     """8 bits of each factor: each product is within 2^-8, sums of many are closer."""
     songs = make_songs()
-    params, run = make()
-    narrow = make(dtype="bfloat16")[1]
+    params, run = make(**coder)
+    narrow = make(dtype="bfloat16", **coder)[1]
     expected, ours = jax.jit(run)(params, songs), jax.jit(narrow)(params, songs)
     assert ours.dtype == jnp.float32
     error = np.linalg.norm(ours - expected) / np.linalg.norm(expected)
@@ -109,17 +121,18 @@ def test_bfloat16_is_close_to_float32():
         assert a @ b > 0.99 * np.linalg.norm(a) * np.linalg.norm(b), name
 
 
+@pytest.mark.parametrize("coder", [{}, TRANSFORMER], ids=["lstm", "transformer"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_every_product_is_of_the_type_asked_for(dtype):
+def test_every_product_is_of_the_type_asked_for(dtype, coder):
     """Forwards and backwards, in loops, too; sums and everything else are float32."""
-    params, run = make(True, dtype=dtype, remat=True)
+    params, run = make(True, dtype=dtype, remat=True, **coder)
     jaxpr = jax.make_jaxpr(lambda p: gradients(run, p, make_songs()))(params)
     products = [eqn for eqn in equations(jaxpr.jaxpr) if eqn.primitive.name == "dot_general"]
     assert len(products) > 50
     assert {str(x.aval.dtype) for eqn in products for x in eqn.invars} == {dtype}
     assert {str(x.aval.dtype) for eqn in products for x in eqn.outvars} == {"float32"}
-    states = [eqn for eqn in equations(jaxpr.jaxpr) if eqn.primitive.name == "tanh"]
-    assert {str(eqn.outvars[0].aval.dtype) for eqn in states} == {"float32"}
+    between = [eqn for eqn in equations(jaxpr.jaxpr) if eqn.primitive.name in ("tanh", "exp")]
+    assert {str(eqn.outvars[0].aval.dtype) for eqn in between} == {"float32"}
 
 
 def equations(jaxpr):

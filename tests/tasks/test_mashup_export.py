@@ -5,6 +5,7 @@ import runpy
 
 import jax
 import numpy as np
+import pytest
 
 from mashjax.tasks import mashup
 from mashjax.tasks.mashup.examples import transform
@@ -13,9 +14,11 @@ from mashjax.tasks.mashup.model import apply
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
 
-def test_inference_exports_for_every_platform():
+@pytest.mark.parametrize("encoder", ["lstm", "transformer"])
+def test_inference_exports_for_every_platform(encoder):
     """A block's masks, without Python: what is written on a CPU runs on a TPU or a GPU."""
     cfg = runpy.run_path(str(CONFIGS / "tiny.py"))["get_config"]().model
+    cfg.magnitude.encoder = cfg.phase.encoder = encoder
     rng = np.random.default_rng(0)
     params = jax.tree.map(
         lambda leaf: np.float32(0.2 * rng.normal(size=leaf.shape)),

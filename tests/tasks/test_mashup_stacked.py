@@ -15,8 +15,10 @@ from mashjax.training.flops import cost
 SIZE = Network(embedding=12, hidden=8, attention=4, window=4, head=12, bidirectional=True)
 
 
-def test_stacked_networks_say_and_learn_the_same():
-    cfg = Config(n_fft=64, linear_bins=33, log_bands=0, head="direct", magnitude=SIZE, phase=SIZE)
+@pytest.mark.parametrize("encoder", ["lstm", "transformer"])
+def test_stacked_networks_say_and_learn_the_same(encoder):
+    size = dataclasses.replace(SIZE, encoder=encoder)
+    cfg = Config(n_fft=64, linear_bins=33, log_bands=0, head="direct", magnitude=size, phase=size)
     params = init_model(cfg, jax.random.key(0))
     rng = np.random.default_rng(0)
     params = jax.tree.map(

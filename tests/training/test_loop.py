@@ -21,6 +21,7 @@ from mashjax.errors import UserError
 from mashjax.tasks import mashup
 from mashjax.training import loop
 from mashjax.training.checkpoints import Checkpoints, digest, flat_arrays, newest
+from mashjax.training.config import as_dict, check_resumable
 from mashjax.training.feed import training_batches
 from mashjax.training.loop import train
 from mashjax.training.mesh import data_mesh, put_batch
@@ -211,6 +212,16 @@ def test_what_a_resumed_run_refuses(finished, store, other_store, tiny):
     tiny.steps, tiny.model.sample_rate = 150, 22050
     refused("holds audio at 8000 Hz, and the config says model.sample_rate=22050")
     assert hash_of(finished) == before
+
+
+def test_a_run_may_be_older_than_a_setting(tiny):
+    """Its configuration has no word of it: it was what is now the default."""
+    saved = as_dict(tiny)
+    del saved["patience"], saved["model"]["phase"]["encoder"]
+    check_resumable(saved, tiny, where="here")
+    tiny.model.phase.encoder = "transformer"
+    with pytest.raises(UserError, match=r"model.phase.encoder=lstm, .*=transformer"):
+        check_resumable(saved, tiny, where="here")
 
 
 def test_a_run_that_starts_from_another(finished, other_store, tiny, tmp_path):

@@ -49,12 +49,14 @@ class Config:
 class Network:
     """The size of one of the two encoder-decoders."""
 
-    embedding: int | None = 128  # a dense layer before the LSTM; None: features go straight in
-    hidden: int = 96  # LSTM units per direction
-    attention: int = 64  # width of the single head
+    embedding: int | None = 128  # a dense layer before the encoder; None: features go straight in
+    hidden: int = 96  # LSTM units per direction; a Transformer's width
+    attention: int = 64  # width; one head between encoder and decoder, a Transformer's are of 32
     window: int = 64  # frames that attention sees to either side: 1.5 s
     head: int = 192  # units of the dense layer before the last
-    bidirectional: bool = True  # False: as the students had it
+    bidirectional: bool = True  # False: as the students had it; a Transformer looks only back
+    encoder: str = "lstm"  # or "transformer"; the decoder is of the same kind
+    layers: int = 2  # blocks of a Transformer encoder, and as many of its decoder
 
 
 def config_from_dict(fields: dict[str, Any]) -> Config:

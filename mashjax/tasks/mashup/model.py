@@ -96,6 +96,14 @@ def _network(
 ) -> EncoderDecoder:
     if cfg.dtype not in ("float32", "bfloat16"):
         raise UserError(f"model.dtype={cfg.dtype!r}: say float32 or bfloat16")
+    if network.encoder not in ("lstm", "transformer"):
+        raise UserError(f"encoder={network.encoder!r}: say lstm or transformer")
+    transformer = network.encoder == "transformer"
+    if transformer and (min(network.layers, network.window) < 1 or network.attention % 2):
+        raise UserError(
+            f"layers={network.layers}, window={network.window}, attention={network.attention}: a "
+            "transformer has one layer or more, a window, and attention of an even width"
+        )
     return EncoderDecoder(
         features=features,
         embedding=network.embedding,
@@ -105,6 +113,8 @@ def _network(
         head=network.head,
         outputs=outputs,
         bidirectional=network.bidirectional,
+        encoder=network.encoder,
+        layers=network.layers,
         dtype=cfg.dtype,
         remat=cfg.remat,
         rngs=rngs,
