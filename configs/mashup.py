@@ -33,12 +33,12 @@ def get_config() -> TrainConfig:
     return TrainConfig(
         task="mashup",
         model=mashup.Config(),
-        optim=Optim(learning_rate=3e-3, rate_factors={"phase": 0.5}),
+        optim=Optim(learning_rate=3e-3, rate_factors={"phase": 0.15}),
         batch_size=8,
         frames=260,
-        steps=5000,
-        checkpoint_every=100,
-        eval_every=200,
+        steps=5500,
+        checkpoint_every=250,
+        eval_every=250,
         eval_examples=48,
         log_every=20,
     )

@@ -22,7 +22,13 @@ def get_config() -> TrainConfig:
                 embedding=24, hidden=16, attention=8, window=8, head=32, bidirectional=False
             ),
             phase=Network(
-                embedding=16, hidden=8, attention=8, window=8, head=16, bidirectional=False
+                embedding=16,
+                hidden=8,
+                attention=8,
+                window=8,
+                head=16,
+                bidirectional=False,
+                local=True,
             ),
             block_frames=96,
         ),

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from mashjax.nn.attention import WindowedAttention
+from mashjax.nn.local_head import LocalHead
 from mashjax.nn.lstm import BiLstm, State
 from mashjax.nn.precision import matmul
 from mashjax.nn.transformer import Transformer
@@ -21,7 +22,8 @@ class EncoderDecoder(nnx.Module):
     embedding: what a frame is reduced to before the encoder (None: it sees the features
     themselves); hidden: units of each LSTM and direction, or a Transformer's width; layers: a
     Transformer's blocks; attention: width of every self-attention; window: how many frames it sees
-    to either side; head: units of the dense layer before the last; outputs: per frame;
+    to either side; head: units of the dense layer before the last; outputs: per frame; places: the
+    head is one for all of so many places (`LocalHead`), None: a dense one;
     bidirectional: if False, an LSTM runs forwards only, and a Transformer and all its attention
     look only back; dtype: of matrix products ("bfloat16": their factors only); remat: keep what
     goes from part to part for the gradient, and compute the rest twice.
@@ -42,6 +44,7 @@ class EncoderDecoder(nnx.Module):
         bidirectional: bool,
         encoder: str = "lstm",
         layers: int = 2,
+        places: int | None = None,
         dtype: str = "float32",
         remat: bool = False,
         rngs: nnx.Rngs,
@@ -82,6 +85,15 @@ class EncoderDecoder(nnx.Module):
             self.first_c = nnx.Linear(2 * hidden, hidden, rngs=rngs)
         self.decoder = coder(width)
         # The head sees the features, too: what is fine in the spectrum need not pass the coders.
+        self.local = (
+            None
+            if places is None
+            else LocalHead(
+                2 * width, features, outputs, places=places, units=head, dtype=dtype, rngs=rngs
+            )
+        )
+        if self.local is not None:
+            return
         self.hidden = nnx.Linear(2 * width + 2 * features, head, rngs=rngs)
         # It starts at its bias: what the network says at first is for its task to choose.
         self.head = nnx.Linear(
@@ -149,6 +161,9 @@ class EncoderDecoder(nnx.Module):
         self, decoded: jax.Array, bridged: jax.Array, song1: jax.Array, song2: jax.Array
     ) -> jax.Array:
         """The head: [frames, batch, ...] and both songs' features -> [batch, frames, outputs]."""
+        if self.local is not None:
+            whole = jnp.swapaxes(jnp.concatenate([decoded, bridged], axis=-1), 0, 1)
+            return self.local(whole, song1, song2)
         inputs = (decoded, bridged, song1, song2)
         ends = np.cumsum([x.shape[-1] for x in inputs[:-1]])
         # Part by part, for the same reason; and features need no gradient.

@@ -8,6 +8,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 
 def matmul(x: jax.Array, kernel: jax.Array, *, dtype: str) -> jax.Array:
@@ -42,3 +43,9 @@ def _backward(subscripts, dtype, factors, d_product):
 
 
 einsum.defvjp(_forward, _backward)
+
+
+def dense(layer: nnx.Linear, x: jax.Array, *, dtype: str) -> jax.Array:
+    """A layer with a bias, whose product is of the type `dtype`."""
+    assert layer.bias is not None, "all layers that are asked have one"
+    return matmul(x, layer.kernel[...], dtype=dtype) + layer.bias[...]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mashjax.nn.attention import WindowedAttention
-from mashjax.nn.precision import matmul
+from mashjax.nn.precision import dense
 
 HEAD_WIDTH = 32
 """Features of a head, if the attention's width is a multiple of it; otherwise there is one head."""
@@ -92,9 +92,3 @@ class Block(nnx.Module):
         x = x + dense(self.attended, attended, dtype=self.dtype)
         units = jax.nn.relu(dense(self.units, self.before_units(x), dtype=self.dtype))
         return x + dense(self.made, units, dtype=self.dtype)
-
-
-def dense(layer: nnx.Linear, x: jax.Array, *, dtype: str) -> jax.Array:
-    """A layer with a bias, whose product is of the type `dtype`."""
-    assert layer.bias is not None, "all layers that are asked have one"
-    return matmul(x, layer.kernel[...], dtype=dtype) + layer.bias[...]

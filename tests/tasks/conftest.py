@@ -81,7 +81,7 @@ def lively(fresh):
     rng = np.random.default_rng(0)
 
     def stir(path, leaf):
-        spread = 1.0 if path[-2].key == "head" else 0.03
+        spread = 1.0 if path[-2].key in ("head", "last") else 0.03
         return leaf + jnp.asarray(rng.normal(size=leaf.shape) * spread, jnp.float32)
 
     params = jax.tree_util.tree_map_with_path(stir, fresh.params)

@@ -146,6 +146,24 @@ def test_each_network_learns_from_its_own_loss(cfg, kind, request):
     assert min(found["phase"].rotation1, found["phase"].rotation2) > 0.1
 
 
+def test_the_phase_loss_does_not_reach_the_magnitude_network(cfg, lively, sources):
+    """The phase network sees the masks, but they are no way back."""
+
+    def phase(params):
+        keys = jax.random.split(jax.random.key(0), len(sources))
+        frames = cfg.stft.frames(sources.shape[-1]) // 2
+        loss = mashup.loss_fn(cfg, params, lively.statistics, sources, keys, frames=frames)
+        return loss[1]["phase"]
+
+    gradients = jax.jit(jax.grad(phase))(lively.params)
+    size = {
+        name: sum(float(jnp.abs(g).sum()) for g in jax.tree.leaves(gradients[name]))
+        for name in ("magnitude", "phase")
+    }
+    assert size["magnitude"] == 0
+    assert size["phase"] > 1e-3
+
+
 def test_the_direct_head_learns_from_mashups(cfg, mashups):
     direct = dataclasses.replace(cfg, linear_bins=257, log_bands=0, head="direct")
     statistics = mashup.statistics(direct, [mashups])

@@ -19,13 +19,13 @@ class Config:
     linear_bins: int = (
         128  # lowest bins that are bands of their own: harmonics stay apart to 1.4 kHz
     )
-    log_bands: int = 64  # bands above those, evenly spaced in octaves
-    top_hz: float = 8000.0  # the last band's centre; what is above takes its mask
+    log_bands: int = 72  # bands above those, evenly spaced in octaves
+    top_hz: float = 10000.0  # the last band's centre; what is above takes its mask
     floor_db: float = -60.0  # silence in the log-magnitudes, relative to white noise of RMS 1
     head: str = "mask"  # "mask": filter both songs; "direct": paint the mashup (the students')
     magnitude: "Network" = dataclasses.field(default_factory=lambda: Network())
     phase: "Network" = dataclasses.field(
-        default_factory=lambda: Network(64, hidden=48, head=64, bidirectional=False)
+        default_factory=lambda: Network(64, hidden=48, head=48, bidirectional=False, local=True)
     )
     first_mask: float = 0.95  # both masks before training: a clean overlay
     phase_weight: float = 0.1  # of the phase network's loss; its gradients reach nothing else
@@ -49,14 +49,15 @@ class Config:
 class Network:
     """The size of one of the two encoder-decoders."""
 
-    embedding: int | None = 128  # a dense layer before the encoder; None: features go straight in
-    hidden: int = 96  # LSTM units per direction; a Transformer's width
+    embedding: int | None = 160  # a dense layer before the encoder; None: features go straight in
+    hidden: int = 128  # LSTM units per direction; a Transformer's width
     attention: int = 64  # width; one head between encoder and decoder, a Transformer's are of 32
     window: int = 64  # frames that attention sees to either side: 1.5 s
-    head: int = 192  # units of the dense layer before the last
+    head: int = 256  # units of the dense layer before the last
     bidirectional: bool = True  # False: as the students had it; a Transformer looks only back
     encoder: str = "lstm"  # or "transformer"; the decoder is of the same kind
     layers: int = 2  # blocks of a Transformer encoder, and as many of its decoder
+    local: bool = False  # one head for all bins, each with its neighbours (of the phase network)
 
 
 def config_from_dict(fields: dict[str, Any]) -> Config:

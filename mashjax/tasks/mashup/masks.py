@@ -28,7 +28,7 @@ class Filters(NamedTuple):
 
 def feature_counts(cfg: Config) -> tuple[int, int]:
     """What the magnitude and the phase network see of a song in each frame."""
-    return cfg.bands.count, 3 * cfg.bands.linear
+    return cfg.bands.count, 8 * cfg.bands.linear
 
 
 def output_counts(cfg: Config) -> tuple[int, int]:
@@ -43,15 +43,36 @@ def first_bias(cfg: Config) -> float:
 def features(
     cfg: Config, statistics: Statistics, song1: jax.Array, song2: jax.Array
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
-    """Magnitude network: log-magnitudes. Phase network: those of the low bins, and the phase's
-    advance, which tells two partials that beat in one bin from a single steady one."""
+    """Magnitude network: log-magnitudes. Phase network: those of the low bins, and how far each
+    bin's phase is from its neighbours': the advance from the frame before and to the frame behind,
+    and the turn from the bin below. Two partials that beat in one bin are told from a single one by
+    them, and where in their beat they are. The masks join them: see `with_masks`."""
     linear = cfg.bands.linear
     logs = normalised(cfg, song1, statistics), normalised(cfg, song2, statistics)
-    phase = [
-        jnp.concatenate([log[..., :linear], *_advance(cfg, song[..., :linear])], axis=-1)
-        for log, song in zip(logs, (song1, song2), strict=True)
-    ]
+    phase = []
+    for log, song in zip(logs, (song1, song2), strict=True):
+        low = song[..., :linear]
+        before = _advance(cfg, low)
+        behind = jnp.pad(before[:, 1:], ((0, 0), (0, 1), (0, 0)))
+        below = _turn(cfg, -low[..., 1:], low[..., :-1])  # a partial's phase turns by pi per bin
+        below = jnp.pad(below, ((0, 0), (0, 0), (1, 0)))
+        parts = [f(turn) for turn in (before, behind, below) for f in (jnp.real, jnp.imag)]
+        phase.append(jnp.concatenate([log[..., :linear], *parts], axis=-1))
     return logs, (phase[0], phase[1])
+
+
+def with_masks(
+    cfg: Config, phase: tuple[jax.Array, jax.Array], magnitude_said: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """What the phase network sees, with each song's mask: how large the wanted part of a bin is
+    says how far its phase may be from the song's. The masks are constants to the phase's loss."""
+    masks = jnp.split(jax.nn.sigmoid(jax.lax.stop_gradient(magnitude_said)), 2, axis=-1)
+    linear = cfg.bands.linear
+    first, second = (
+        jnp.concatenate([seen, mask[..., :linear]], axis=-1)
+        for seen, mask in zip(phase, masks, strict=True)
+    )
+    return first, second
 
 
 def result(
@@ -149,18 +170,20 @@ def _filter(cfg: Config, song: jax.Array, mask: jax.Array, rotation: jax.Array) 
     return jnp.concatenate([low, high], axis=-1)
 
 
-def _advance(cfg: Config, song: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """cos and sin of how much further a bin's phase went in one hop than its centre frequency.
+def _advance(cfg: Config, song: jax.Array) -> jax.Array:
+    """How much further a bin's phase went in one hop than its centre frequency, exp(i advance).
 
-    0 for a partial at the bin's centre; the first frame has no predecessor and says (0, 0).
+    1 for a partial at the bin's centre; the first frame has no predecessor and says 0.
     """
-    turn = song[:, 1:] * jnp.conj(song[:, :-1])
     expected = 2 * np.pi * np.arange(song.shape[-1]) * cfg.hop_length / cfg.n_fft
-    turn = turn * np.exp(-1j * expected).astype(np.complex64)
-    turn = jnp.pad(turn, ((0, 0), (1, 0), (0, 0)))
-    # Bins 60 dB below the usual level have a phase of noise: they say (0, 0), too.
-    turn = turn / (jnp.abs(turn) + 10 ** (cfg.floor_db / 10))
-    return jnp.real(turn), jnp.imag(turn)
+    turn = _turn(cfg, song[:, 1:] * np.exp(-1j * expected).astype(np.complex64), song[:, :-1])
+    return jnp.pad(turn, ((0, 0), (1, 0), (0, 0)))
+
+
+def _turn(cfg: Config, to: jax.Array, of: jax.Array) -> jax.Array:
+    """exp(i (angle `to` - angle `of`)); 0 where they are 60 dB below the usual level: noise."""
+    turn = to * jnp.conj(of)
+    return turn / (jnp.abs(turn) + 10 ** (cfg.floor_db / 10))
 
 
 def _phase_error(heard: jax.Array, wanted: jax.Array, least: jax.Array) -> jax.Array:

@@ -15,8 +15,8 @@ from mashjax.tasks.mashup.examples import Statistics, make_example, varied
 Params = dict[str, Any]  # {"magnitude": ..., "phase": ...}
 Songs = tuple[jax.Array, jax.Array]  # features of both, each [batch, frames, features]
 
-# A head says what the networks see (features), what they say (outputs), how that becomes a
-# result (result) and what a result costs (loss).
+# A head says what the networks see (features, with_masks), what they say (outputs), how that
+# becomes a result (result) and what a result costs (loss).
 HEADS = {"mask": masks, "direct": direct}
 
 
@@ -61,7 +61,9 @@ def said(
     """
     networks = nnx.merge(_graph(cfg), nnx.State(params))
     if not cfg.stacked:
-        return networks.magnitude(*magnitude), networks.phase(*phase)
+        magnitude_said = networks.magnitude(*magnitude)
+        seen = HEADS[cfg.head].with_masks(cfg, phase, magnitude_said)
+        return magnitude_said, networks.phase(*seen)
     if cfg.magnitude != cfg.phase or magnitude[0].shape != phase[0].shape:
         raise UserError("model.stacked=True: both networks must be of one size, and are not")
     graph = nnx.split(networks.magnitude, nnx.Param)[0]
@@ -115,6 +117,7 @@ def _network(
         bidirectional=network.bidirectional,
         encoder=network.encoder,
         layers=network.layers,
+        places=cfg.bands.linear if network.local else None,
         dtype=cfg.dtype,
         remat=cfg.remat,
         rngs=rngs,

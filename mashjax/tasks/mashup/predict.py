@@ -38,9 +38,9 @@ class ModelState:
         def features(statistics, songs, exists):
             spectra = transform(cfg, songs)[:, edge:-edge, : cfg.bands.bins]
             spectra = jnp.where(exists[:, None], spectra, 0)
-            # One frame more than the block, before it: phases are compared with their predecessors.
+            # One frame more than the block to either side: phases are compared with neighbours.
             seen = HEADS[cfg.head].features(cfg, statistics, spectra[:1], spectra[1:])
-            return [jnp.concatenate(songs)[:, 1:] for songs in seen]
+            return [jnp.concatenate(songs)[:, 1:-1] for songs in seen]
 
         return jax.jit(features)
 
@@ -50,6 +50,14 @@ class ModelState:
         shapes = nnx.eval_shape(lambda: Networks(self.cfg, rngs=nnx.Rngs(0)))
         block = self.cfg.block_frames
         return Blockwise(shapes.magnitude, block=block), Blockwise(shapes.phase, block=block)
+
+    @functools.cached_property
+    def joined(self) -> Callable:
+        """The phase network's features of a block, with the masks; compiled once."""
+        cfg = self.cfg
+        return jax.jit(
+            lambda song1, song2, said: HEADS[cfg.head].with_masks(cfg, (song1, song2), said)
+        )
 
     @functools.cached_property
     def result(self) -> Callable:
@@ -148,12 +156,12 @@ def in_blocks(state: ModelState, y1: np.ndarray, y2: np.ndarray) -> list[np.ndar
     starts = range(0, frames, cfg.block_frames)
     songs = np.stack([_unit_level(y1), _unit_level(y2)])
     seen = [jax.device_get(_features(state, songs, start)) for start in starts]
-    said = []
-    for number, (name, network) in enumerate(
-        zip(("magnitude", "phase"), state.networks, strict=True)
-    ):
-        features = np.concatenate([block[number] for block in seen], axis=1)[:, :frames]
-        said.append(network(state.params[name], features))
+    magnitude, phase = (np.concatenate(blocks, axis=1) for blocks in zip(*seen, strict=True))
+    for_magnitude, for_phase = state.networks
+    masks = for_magnitude(state.params["magnitude"], magnitude[:, :frames])
+    joined = [_with_masks(state, phase, masks, start) for start in starts]
+    phase = np.concatenate(joined, axis=1)[:, :frames]
+    said = [masks, for_phase(state.params["phase"], phase)]
     blocks = [_result(state, said, start) for start in starts]
     return [np.concatenate(parts)[:frames] for parts in zip(*blocks, strict=True)]
 
@@ -162,16 +170,28 @@ def _features(state: ModelState, songs: np.ndarray, start: int) -> list[jax.Arra
     """Features of the block that begins at frame `start`, of each network [2, block, features]."""
     cfg = state.cfg
     before = start - 1
-    cut = _cut(cfg, songs, before, cfg.block_frames + 1)
-    exists = np.arange(before, before + cfg.block_frames + 1) >= 0
+    cut = _cut(cfg, songs, before, cfg.block_frames + 2)
+    at = np.arange(before, before + cfg.block_frames + 2)
+    exists = (at >= 0) & (at < cfg.stft.frames(songs.shape[-1]))
     return state.features(state.statistics, cut, exists)
 
 
+def _with_masks(state: ModelState, phase: np.ndarray, masks: np.ndarray, start: int) -> np.ndarray:
+    """What the phase network sees of a block, [2, block, features]; masks: [frames, outputs]."""
+    stop = start + state.cfg.block_frames
+    there = _padded(state.cfg, masks[start:stop])[None]
+    return np.concatenate(state.joined(phase[:1, start:stop], phase[1:, start:stop], there))
+
+
 def _result(state: ModelState, said: list[np.ndarray], start: int) -> list[np.ndarray]:
-    block = state.cfg.block_frames
-    parts = [x[start : start + block] for x in said]
-    padded = [np.pad(x, ((0, block - len(x)), (0, 0)))[None] for x in parts]
+    stop = start + state.cfg.block_frames
+    padded = [_padded(state.cfg, x[start:stop])[None] for x in said]
     return [array[0] for array in jax.device_get(state.result(state.statistics, *padded))]
+
+
+def _padded(cfg: Config, x: np.ndarray) -> np.ndarray:
+    """[frames, outputs], of the end of a song, as a whole block."""
+    return np.pad(x, ((0, cfg.block_frames - len(x)), (0, 0)))
 
 
 def _cut(cfg: Config, songs: np.ndarray, first: int, frames: int) -> np.ndarray:
