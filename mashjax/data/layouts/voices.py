@@ -9,6 +9,8 @@ drawn for each song, makes many singers of one voice.
 import dataclasses
 import functools
 import pathlib
+import types
+import warnings
 
 import numpy as np
 from scipy import ndimage, signal
@@ -50,11 +52,19 @@ def find_voices(folder: str | pathlib.Path) -> tuple[pathlib.Path, ...]:
     found = sorted(p for p in pathlib.Path(folder).glob("*") if p.suffix.lower() in files.ENDINGS)
     if not found:
         raise UserError(f"--voices={folder}: holds no recording (wav, flac, mp3, ogg)")
-    try:
-        import pyworld  # noqa: F401
-    except ImportError as error:
-        raise UserError("--voices needs pyworld: pip install 'mashjax[midi]'") from error
+    world()
     return tuple(found)
+
+
+def world() -> types.ModuleType:
+    """The module pyworld. Raises UserError if it is missing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it asks pkg_resources, which announces its end every time
+        try:
+            import pyworld
+        except ImportError as error:
+            raise UserError("--voices needs pyworld: pip install 'mashjax[midi]'") from error
+    return pyworld
 
 
 def sing_with(
@@ -83,8 +93,7 @@ def sing_with(
 @functools.lru_cache(maxsize=64)
 def listen(path: pathlib.Path, sr: int) -> Voice:
     """Take a recording apart. Raises UserError, see `sing_with`."""
-    import pyworld
-
+    pyworld = world()
     clip = files.read(path)
     y = to_mono(clip.y)[: round(LONGEST * clip.sr)]
     y = resample(y[None], sr_in=clip.sr, sr_out=sr)[0].astype(np.float64)
@@ -151,8 +160,6 @@ def _take(
     tract: float,
     darker: float,
 ) -> np.ndarray:
-    import pyworld
-
     seconds, late = n / sr, rng.uniform(-0.01, 0.03)
     pitch = intonation(notes, seconds, rng, late=late)
     at, gain = _words(voice, notes, len(pitch), rng, late=late)
@@ -174,7 +181,7 @@ def _take(
     envelope = np.exp(sung(voice.log_envelope) + level)
     voiced = voice.voiced[low] & voice.voiced[high]
     f0 = np.where(voiced, 440 * 2 ** ((pitch - 69) / 12), 0.0)
-    y = pyworld.synthesize(
+    y = world().synthesize(
         f0,
         envelope.astype(np.float64),
         np.clip(sung(voice.aperiodicity), 1e-3, 1.0).astype(np.float64),
