@@ -20,7 +20,13 @@ SHELLCHECK = shutil.which(
 
 
 def test_the_scripts_are_found():
-    assert {path.name for path in STARTED} == {"tpu_vm.sh", "worker.sh", "gpu.sh", "slurm.sbatch"}
+    assert {path.name for path in STARTED} == {
+        "tpu_vm.sh",
+        "worker.sh",
+        "gpu.sh",
+        "slurm.sbatch",
+        "voices.sh",
+    }
     assert all(os.access(path, os.X_OK) for path in STARTED)
 
 
