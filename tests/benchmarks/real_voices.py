@@ -1,6 +1,7 @@
 """Mashups of real voices over real backings whose truth is known, scored.
 
-    python tests/benchmarks/real_voices.py [--checkpoint=DIR] [--pairs=24] [--mix]
+    python tests/benchmarks/real_voices.py [--checkpoint=DIR] [--pairs=24]
+        [--mix [--duck=6]]
 
 Of the folder $MASHJAX_MUSIC: two recorded voices that no training has heard, over backings made of
 stems and instrumental recordings. Each pair is two songs of SECONDS, a voice over a backing each;
@@ -100,7 +101,7 @@ def _network(checkpoint: str | None, pairs: np.ndarray) -> dict:
     return {**table.counts, **table.means()}
 
 
-def _mixed(checkpoint: str | None, pairs: np.ndarray) -> dict:
+def _mixed(checkpoint: str | None, pairs: np.ndarray, *, duck: float) -> dict:
     """SI-SDR of what `mix` writes before mastering (its parts), beside the plain sum's."""
     from mashjax.mix import mix
 
@@ -113,7 +114,7 @@ def _mixed(checkpoint: str | None, pairs: np.ndarray) -> dict:
                 levels.append(0.5 / np.abs(y).max())
                 soundfile.write(path, (levels[-1] * y).T, SR, subtype="FLOAT")
             stems = pathlib.Path(folder, "stems")
-            mix(*songs, align="none", lead=1, stems=stems, checkpoint=checkpoint)
+            mix(*songs, align="none", lead=1, stems=stems, checkpoint=checkpoint, duck=duck)
             read = {p.stem: soundfile.read(p)[0].T for p in stems.glob("*.wav")}
         # What was wanted, at the levels that mix gave the songs.
         gains = [
@@ -140,9 +141,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mix", action="store_true")
+    parser.add_argument("--duck", type=float, default=0.0, help="dB, of mix")
     args = parser.parse_args()
     pairs = make_pairs(args.pairs, seed=args.seed)
-    print(json.dumps((_mixed if args.mix else _network)(args.checkpoint, pairs), indent=1))
+    if args.mix:
+        scores = _mixed(args.checkpoint, pairs, duck=args.duck)
+    else:
+        scores = _network(args.checkpoint, pairs)
+    print(json.dumps(scores, indent=1))
 
 
 if __name__ == "__main__":
