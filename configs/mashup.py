@@ -8,9 +8,9 @@ r"""The network that ships: 1.57 million parameters, 6.3 MB.
     python -m mashjax.evaluate --data=STORE
 
 On 2 CPU cores that did other work beside it: 55 minutes for the store (796 songs, 6,326 examples,
-6.4 GB), 59 for the training (0.5 s per step of 8 x 6 s when it was left alone). SI-SDR of the mashup
-against the lead of one song over the backing of the other, with 95 % intervals over songs; phi is
-the magnitude-weighted mean of 1 - cos(phase error):
+6.4 GB), 59 for the training (0.5 s per step of 8 x 6 s when it was left alone). SI-SDR of the
+mashup against the lead of one song over the backing of the other, with 95 % intervals over songs;
+phi is the magnitude-weighted mean of 1 - cos(phase error):
 
                                           plain sum      this network               oracle mask
     377 pairs of 48 unseen songs         -0.1 dB, .176   6.4 dB (5.9-7.0), .121     13.1 dB, .073
@@ -18,10 +18,10 @@ the magnitude-weighted mean of 1 - cos(phase error):
     the same through mashjax.mix          -0.1 dB         7.3 dB
 
 The first row's songs, soundfont (TimGM6mb) and recorded voices (`launch/voices.sh --unseen`) are
-unseen; 2 pairs of 377 are worse than the plain sum. The second is tests/benchmarks/real_voices.py, 1
-pair of 24 is worse. The network before it, trained on played leads and a formant singer alone, has
-5.4 dB, .142, 21 worse, and 6.1 dB, .189 on the same pairs. Rotations bring 0.03 and 0.01 dB, and .002
-and .001 of phi.
+unseen; 2 pairs of 377 are worse than the plain sum. The second is tests/benchmarks/real_voices.py;
+1 pair of 24 is worse. The network before it, trained on played leads and a formant singer alone,
+has 5.4 dB, .142, 21 worse, and 6.1 dB, .189 on the same pairs. Rotations bring 0.03 and 0.01 dB,
+and .002 and .001 of phi.
 """
 
 from mashjax.tasks import mashup
