@@ -44,7 +44,7 @@ def test_equals_one_piece(network, frames):
     whole = np.asarray(run(songs[:1], songs[1:]))[0]
     ours = Blockwise(shapes, block=BLOCK)(params, songs)
     assert ours.shape == whole.shape == (frames, 3)
-    np.testing.assert_allclose(ours, whole, atol=5e-5)  # of outputs that spread by 2
+    np.testing.assert_allclose(ours, whole, atol=2e-4)  # of outputs of up to 8
 
 
 @pytest.mark.parametrize("network", LSTMS, indirect=True, ids=str)
