@@ -142,6 +142,8 @@ class Collection:
                     source.file = ""
         if (self.folder / WORK).exists():
             shutil.rmtree(self.folder / WORK)
+        for unfinished in self.folder.glob(f".{pathlib.Path(SOURCES).stem}.*"):
+            unfinished.unlink()
 
     def twin(self, source: Source) -> Source | None:
         """Another file that came from the same address."""

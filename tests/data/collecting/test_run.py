@@ -558,6 +558,16 @@ def test_killed_ten_times_the_folder_is_that_of_one_run(server, audio, tmp_path)
     assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
 
 
+def test_what_a_killed_run_was_writing_is_removed(server, audio, tmp_path):
+    addresses = listing(tmp_path, server.add("good.ogg", audio("ogg")))
+    out = tmp_path / "out"
+    collect(out, addresses=addresses)
+    before = hashes(out)
+    (out / ".SOURCES.abc123.json").write_text("{")
+    collect(out, addresses=addresses)
+    assert hashes(out) == before
+
+
 def test_the_command_counts_and_is_strict_where_asked(server, audio, tmp_path):
     gone, good = server.url("gone.mp3"), server.add("good.mp3", audio("mp3"))
     lies = server.add("lies.mp3", b"<html>hi</html>")  # libmpg123 would say so on stderr
