@@ -63,15 +63,10 @@ def preprocess(
     Raises:
       UserError: see the layout's `find_...` and `build_store`.
     """
+    recordings = _recordings(voices, settings)
     songs, left_out = _find(
-        input, settings, soundfonts=soundfonts, voices=voices, stems_map=stems_map
+        input, settings, soundfonts=soundfonts, voices=recordings, stems_map=stems_map
     )
-    if voices:
-        from mashjax.data.layouts.voices import find_voices
-
-        recordings = find_voices(voices)
-    else:
-        recordings = ()
     settings = dataclasses.replace(
         settings,
         soundfont=",".join(map(file_sha256, soundfonts)) if settings.layout == "midi" else "",
@@ -91,19 +86,28 @@ def preprocess(
     )
 
 
+def _recordings(folder: str, settings: Settings) -> tuple[pathlib.Path, ...]:
+    """The voices in a folder; none without one."""
+    if not folder:
+        return ()
+    if settings.layout != "midi":
+        raise UserError(f"--voices is for --layout=midi, not for {settings.layout}")
+    from mashjax.data.layouts.voices import find_voices
+
+    return find_voices(folder)
+
+
 def _find(
     folder: str | os.PathLike,
     settings: Settings,
     *,
     soundfonts: Sequence[str],
-    voices: str,
+    voices: tuple[pathlib.Path, ...],
     stems_map: str,
 ) -> tuple[Sequence[Source], list[Rejected]]:
     """The layout's songs, and what it cannot use."""
     if stems_map and settings.layout != "stems":
         raise UserError(f"--stems_map is for --layout=stems, not for {settings.layout}")
-    if voices and settings.layout != "midi":
-        raise UserError(f"--voices is for --layout=midi, not for {settings.layout}")
     match settings.layout:
         case "stems":
             from mashjax.data.layouts.stems import find_stems_songs

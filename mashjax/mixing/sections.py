@@ -33,8 +33,10 @@ def arrange(
     song 1 leads, and those under which song 2 does, both with `mask1` for song 1.
     lead: the song that leads unless the other has clearly more to sing.
     """
+    sr = stft_settings.sample_rate
+    songs = np.stack([match(y[None], sr=sr, lufs=WORKING_LUFS)[0] for y in mono])
     worth = [
-        _worth(mono, masks, phrases, lead=k, stft_settings=stft_settings)
+        _worth(songs, masks, phrases, lead=k, stft_settings=stft_settings)
         for k, masks in enumerate(roles, start=1)
     ]
     sections = choose(np.stack(worth), phrases, lead=lead)
@@ -90,11 +92,13 @@ def join(roles: tuple[Masks, Masks], sections: list[Section], *, fade: float) ->
 
 
 def _worth(
-    mono: np.ndarray, masks: Masks, phrases: Phrases, *, lead: int, stft_settings: StftSettings
+    songs: np.ndarray, masks: Masks, phrases: Phrases, *, lead: int, stft_settings: StftSettings
 ) -> np.ndarray:
-    """What speaks for a song's lead in each phrase: how much it sings, how it fits the backing."""
+    """What speaks for a song's lead in each phrase: how much it sings, how it fits the backing.
+
+    songs: [2, 1, samples], at the working level.
+    """
     sr = stft_settings.sample_rate
-    songs = np.stack([match(y[None], sr=sr, lufs=WORKING_LUFS)[0] for y in mono])
     parts = render(songs, sr=sr, masks=masks, stft_settings=stft_settings)
     sings = band_db(parts[lead - 1], sr=sr) > ACTIVE_DB
     fits = _harmony(parts[:, 0], beat=phrases.beat, sr=sr)

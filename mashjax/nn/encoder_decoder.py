@@ -85,23 +85,17 @@ class EncoderDecoder(nnx.Module):
             self.first_c = nnx.Linear(2 * hidden, hidden, rngs=rngs)
         self.decoder = coder(width)
         # The head sees the features, too: what is fine in the spectrum need not pass the coders.
-        self.local = (
-            None
-            if places is None
-            else LocalHead(
+        if places is not None:
+            self.local: LocalHead | None = LocalHead(
                 2 * width, features, outputs, places=places, units=head, dtype=dtype, rngs=rngs
             )
-        )
-        if self.local is not None:
-            return
-        self.hidden = nnx.Linear(2 * width + 2 * features, head, rngs=rngs)
-        # It starts at its bias: what the network says at first is for its task to choose.
-        self.head = nnx.Linear(
-            head,
-            outputs,
-            kernel_init=nnx.initializers.zeros_init(),
-            rngs=rngs,
-        )
+        else:
+            self.local = None
+            self.hidden = nnx.Linear(2 * width + 2 * features, head, rngs=rngs)
+            # It starts at its bias: what the network says at first is for its task to choose.
+            self.head = nnx.Linear(
+                head, outputs, kernel_init=nnx.initializers.zeros_init(), rngs=rngs
+            )
 
     def __call__(self, song1: jax.Array, song2: jax.Array) -> jax.Array:
         """song1, song2: features [batch, frames, features]. Returns [batch, frames, outputs].

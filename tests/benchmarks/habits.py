@@ -81,12 +81,11 @@ def make(store: Store, output: pathlib.Path, count: int) -> None:
 
 
 def score(store: Store, checkpoint: str | os.PathLike, count: int) -> dict[str, float]:
-    from real_voices import si_sdr
-
     from mashjax.mixing.model import load_model
     from mashjax.mixing.render import render
     from mashjax.mixing.share import song2_share
     from mashjax.tasks.mashup import predict
+    from mashjax.tasks.mashup.evaluate import si_sdr
 
     model, sr = load_model(checkpoint), store.settings.sample_rate
     stft = model.cfg.stft
@@ -99,7 +98,7 @@ def score(store: Store, checkpoint: str | os.PathLike, count: int) -> dict[str, 
         wanted = parts.sum(0)
         closeness.append([si_sdr(songs.sum(0), wanted), si_sdr(heard[:, 0].sum(0), wanted)])
     said, true = np.concatenate(shares, axis=1)
-    plain, made = np.mean(closeness, axis=0)
+    plain, made = np.mean(closeness, axis=0).tolist()
     correlation = float(np.corrcoef(said, true)[0, 1])
     return {"correlation": correlation, "si_sdr_sum": plain, "si_sdr_model": made}
 

@@ -104,15 +104,14 @@ def _network(checkpoint: str | None, pairs: np.ndarray) -> dict:
 def _mixed(checkpoint: str | None, pairs: np.ndarray, *, duck: float) -> dict:
     """SI-SDR of what `mix` writes before mastering (its parts), beside the plain sum's."""
     from mashjax.mix import mix
+    from mashjax.tasks.mashup.evaluate import si_sdr
 
     rows = []
     for lead1, backing1, lead2, backing2 in pairs:
         with tempfile.TemporaryDirectory() as folder:
             songs = [pathlib.Path(folder, f"song{k}.wav") for k in (1, 2)]
-            levels = []
             for path, y in zip(songs, (lead1 + backing1, lead2 + backing2), strict=True):
-                levels.append(0.5 / np.abs(y).max())
-                soundfile.write(path, (levels[-1] * y).T, SR, subtype="FLOAT")
+                soundfile.write(path, (0.5 / np.abs(y).max() * y).T, SR, subtype="FLOAT")
             stems = pathlib.Path(folder, "stems")
             mix(*songs, align="none", lead=1, stems=stems, checkpoint=checkpoint, duck=duck)
             read = {p.stem: soundfile.read(p)[0].T for p in stems.glob("*.wav")}
@@ -122,17 +121,11 @@ def _mixed(checkpoint: str | None, pairs: np.ndarray, *, duck: float) -> dict:
             for k, y in ((1, lead1 + backing1), (2, lead2 + backing2))
         ]
         wanted = gains[0] * lead1 + gains[1] * backing2
-        rows.append([si_sdr(read["song1"] + read["song2"], wanted),
-                     si_sdr(read["part1"] + read["part2"], wanted)])  # fmt: skip
+        mixes = (read[f"{what}1"] + read[f"{what}2"] for what in ("song", "part"))
+        rows.append([float(si_sdr(y.ravel(), wanted.ravel())) for y in mixes])
     plain, made = np.mean(rows, axis=0)
     worse = int(np.sum(np.diff(rows, axis=1) < 0))
     return {"examples": len(rows), "si_sdr_sum": plain, "si_sdr_model": made, "worse": worse}
-
-
-def si_sdr(estimate: np.ndarray, wanted: np.ndarray) -> float:
-    """In dB, over all of both arrays (Le Roux et al., 2019)."""
-    scaled = wanted * np.sum(estimate * wanted) / np.sum(wanted**2)
-    return float(10 * np.log10(np.sum(scaled**2) / np.sum((estimate - scaled) ** 2)))
 
 
 def main() -> None:

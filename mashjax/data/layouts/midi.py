@@ -16,7 +16,7 @@ from scipy import fft
 from mashjax.data.layouts.arrange import Score, arrange
 from mashjax.data.layouts.render import Note, fluidsynth, render
 from mashjax.data.layouts.singer import sing
-from mashjax.data.layouts.voices import find_voices, sing_with
+from mashjax.data.layouts.voices import sing_with
 from mashjax.errors import UserError
 
 SECTION_SECONDS = 100.0
@@ -85,15 +85,15 @@ def find_midi_songs(
     *,
     soundfonts: Sequence[str],
     seed: int,
-    voices: str | pathlib.Path | None = None,
+    voices: tuple[pathlib.Path, ...] = (),
 ) -> list[MidiSong]:
     """Songs of a folder of folders, sorted by name.
 
-    soundfonts: .sf2 or .sf3 files, of which one is drawn for each song; voices: a folder of
-    recordings of one voice each, likewise.
+    soundfonts: .sf2 or .sf3 files, of which one is drawn for each song; voices: recordings of one
+    voice each (`find_voices`), likewise.
 
     Raises:
-      UserError: there is none, or FluidSynth, mido or a soundfont is missing; see `find_voices`.
+      UserError: there is none, or FluidSynth, mido or a soundfont is missing.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -108,9 +108,8 @@ def find_midi_songs(
         import mido  # noqa: F401
     except ImportError as error:
         raise UserError("the midi layout needs mido: pip install 'mashjax[midi]'") from error
-    singers = find_voices(voices) if voices else ()
     songs = [
-        MidiSong(sub.name, sub, tuple(soundfonts), seed, singers)
+        MidiSong(sub.name, sub, tuple(soundfonts), seed, voices)
         for sub in sorted(folder.iterdir())
         if sub.is_dir() and any(sub.glob("*.mid"))
     ]
