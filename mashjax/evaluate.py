@@ -15,6 +15,7 @@ Scores are of the mashup of each pair that is "sum" (both songs as they are), "m
 
     si_sdr_*          scale-invariant signal-to-distortion ratio in dB: higher is better
     phi_*             mean of 1 - cos of the phase error, weighted by magnitude: 1 is random
+    phase_error_*     mean of the phase error over all bins, in units of pi: 0.5 is random
     lsd_*             log-spectral distance in dB: lower is better
     si_sdr_lead_*     what is kept of song 1, against its lead; si_sdr_backing_*: of song 2
     gain              si_sdr_model - si_sdr_sum

@@ -186,16 +186,20 @@ def test_without_libtpu_it_says_what_to_install():
 
 @pytest.mark.slow
 @pytest.mark.skipif(NO_TPU, reason="needs libtpu: pip install -e '.[tpu]'")
-def test_a_tpus_compiler_takes_the_step(tmp_path):
+def test_a_tpus_compiler_takes_the_step(tmp_path, compile_tpu):
     file = tmp_path / "figures.json"
     done = run("--topology=v5e:2x4", "--config=configs/tiny.py", "--nofit", f"--json={file}")
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(file.read_text())
     assert (found["kind"], found["chips"], found["per_chip"]) == ("TPU v5 lite", 8, 4)
     assert (found["all_reduces"], found["other_collectives"]) == (1, 0)
-    assert found["reduced"] == 4 * 34500
+    cfg = compile_tpu.read_config("configs/tiny.py").model
+    params = jax.eval_shape(lambda: mashup.init_model(cfg, jax.random.key(0)))
+    count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    # The gradient, and the few numbers of the loss that are averaged with it.
+    assert 4 * count < found["reduced"] <= 4 * (count + 16)
     # Parameters, their mean and Adam's two moments; four examples of 48 frames in int16.
-    assert 4 * 4 * 34496 < found["arguments"] < 2e6
+    assert 4 * 4 * count < found["arguments"] < 2e6
     assert found["total"] < 2**30
     # Two loops forwards and two backwards per network.
     assert found["iterations"] == 8 * 48

@@ -26,13 +26,15 @@ SCORE = "si_sdr_model"
 VALIDATION = ("si_sdr", "phi")
 """The measures that training's validation waits for."""
 
-MEASURES = (*VALIDATION, "lsd", "si_sdr_lead", "si_sdr_backing")
+MEASURES = (*VALIDATION, "phase_error", "lsd", "si_sdr_lead", "si_sdr_backing")
 """What is measured of each estimate of the mashup.
 
 si_sdr: see there, in dB. phi: the magnitude-weighted mean of 1 - cos of the phase error
-(1 = random). lsd: the log-spectral distance in dB. si_sdr_lead, si_sdr_backing: si_sdr of what is
-let through of song 1 against the wanted lead, of song 2 against the wanted backing; only where
-the true sources are known, and the mashup is made of shares of both songs.
+(1 = random). phase_error: the mean of the absolute phase error in units of pi, all bins alike
+(0.5 = random), as the students counted it. lsd: the log-spectral distance in dB. si_sdr_lead,
+si_sdr_backing: si_sdr of what is let through of song 1 against the wanted lead, of song 2 against
+the wanted backing; only where the true sources are known, and the mashup is made of shares of
+both songs.
 """
 
 LSD_FLOOR_DB = -60.0
@@ -107,6 +109,11 @@ def phi(estimate: jax.Array, target: jax.Array) -> jax.Array:
     return jnp.sum(weight * (1 - cos), (-2, -1)) / (jnp.sum(weight, (-2, -1)) + 1e-12)
 
 
+def phase_error(estimate: jax.Array, target: jax.Array) -> jax.Array:
+    """Mean of the absolute phase error of spectra [batch, frames, bins], in units of pi."""
+    return jnp.mean(jnp.abs(jnp.angle(estimate * jnp.conj(target))), (-2, -1)) / jnp.pi
+
+
 def lsd(estimate: jax.Array, target: jax.Array) -> jax.Array:
     """Log-spectral distance in dB of scaled spectra [batch, frames, bins] (see `transform`).
 
@@ -139,6 +146,7 @@ def _scores(
         found = {
             "si_sdr": si_sdr(y, songs.label),
             "phi": phi(mashup, example.label),
+            "phase_error": phase_error(mashup, example.label),
             # Of the sound: spectra that were filtered or painted are not quite those of any.
             "lsd": lsd(transform(cfg, y), example.label),
         }
