@@ -1,6 +1,7 @@
 """What the library knows of a song and of each of its segments."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -53,3 +54,44 @@ class Song:
     key_confidence: float
     doubts: tuple[str, ...]
     segments: tuple[Segment, ...]
+
+
+SCALARS = tuple(f.name for f in dataclasses.fields(Segment) if f.type is not np.ndarray)
+"""The fields of a segment that are one number or word."""
+_PER_BEAT = ("chroma", "rhythm", "lead")
+_VECTORS = ("lead_spectrum", "backing_spectrum", "timbre", "embedding")
+
+
+def pack(segment: Segment) -> bytes:
+    """A segment's arrays in about 1 kB: 8 bits of their largest value per beat, else float16."""
+    header, body = [segment.bars * segment.beats_per_bar], []
+    scales = []
+    for name in _PER_BEAT:
+        array = getattr(segment, name)
+        scales.append(max(float(array.max(initial=0)), 1e-9))
+        header.append(array[0].size if len(array) else 0)
+        body.append(np.round(array / scales[-1] * 255).astype(np.uint8).tobytes())
+    for name in _VECTORS:
+        array = getattr(segment, name)
+        header.append(len(array))
+        body.append(array.astype("<f2").tobytes())
+    numbers = np.array(header, "<u2").tobytes() + np.array(scales, "<f4").tobytes()
+    return numbers + b"".join(body)
+
+
+def unpack(packed: bytes, **scalars: Any) -> Segment:
+    """The segment whose arrays `pack` packed; scalars: its `SCALARS`."""
+    sizes = np.frombuffer(packed, "<u2", 1 + len(_PER_BEAT) + len(_VECTORS)).tolist()
+    at = 2 * len(sizes)
+    scales = np.frombuffer(packed, "<f4", len(_PER_BEAT), at).tolist()
+    at += 4 * len(scales)
+    beats = sizes[0]
+    arrays: dict[str, Any] = {}
+    for name, width, scale in zip(_PER_BEAT, sizes[1:], scales, strict=False):
+        flat = np.frombuffer(packed, np.uint8, beats * width, at) * np.float32(scale / 255)
+        arrays[name] = flat.reshape(beats, width) if name != "lead" else flat
+        at += beats * width
+    for name, size in zip(_VECTORS, sizes[1 + len(_PER_BEAT) :], strict=True):
+        arrays[name] = np.frombuffer(packed, "<f2", size, at).astype(np.float32)
+        at += 2 * size
+    return Segment(**scalars, **arrays)

@@ -1,0 +1,66 @@
+"""Made songs whose phrases are known, for the tests of the library."""
+
+import numpy as np
+import pytest
+
+from mashjax.library.segments import Segment
+from mashjax.mixing.demo import SR, demo_parts
+from mashjax.mixing.model import load_model
+
+SCALE = (0, 2, 4, 5, 7, 9, 11)
+
+
+@pytest.fixture(scope="session")
+def model():
+    return load_model()
+
+
+@pytest.fixture(scope="session")
+def sung() -> np.ndarray:
+    """A voice over a piano in A minor at 104 BPM, float32 [2, samples] at 44.1 kHz: 12 bars, of
+    which the voice leaves out the first two."""
+    return demo_parts(1).sum(axis=0)
+
+
+@pytest.fixture(scope="session")
+def sr() -> int:
+    return SR
+
+
+def make_segment(seed: int, *, bars: int = 8, tempo: float = 120.0, key: int = 0) -> Segment:
+    """A segment of random chords, one each half bar, of a major key."""
+    rng = np.random.default_rng(seed)
+    beats = 4 * bars
+    chords = np.zeros((2 * bars, 12))
+    for chord in chords:
+        root = rng.integers(7)
+        chord[[(SCALE[(root + step) % 7] + key) % 12 for step in (0, 2, 4)]] = 1
+    rhythm = rng.random((beats, 8)) * (rng.random(8) > 0.5)
+    return Segment(
+        number=0,
+        start=0.0,
+        end=60 / tempo * beats,
+        bars=bars,
+        beats_per_bar=4,
+        tempo_bpm=tempo,
+        tonic=key,
+        mode="major",
+        key_confidence=0.5,
+        tuning_cents=0.0,
+        loudness_lufs=-14.0,
+        brightness_hz=1500.0,
+        voice=0.5,
+        chroma=(np.repeat(chords, 2, axis=0) + 0.05).astype(np.float32),
+        rhythm=rhythm.astype(np.float32),
+        lead=rng.random(beats).astype(np.float32),
+        lead_spectrum=rng.uniform(-60, -20, 23).astype(np.float32),
+        backing_spectrum=rng.uniform(-60, -20, 23).astype(np.float32),
+        timbre=rng.normal(size=24).astype(np.float32),
+        embedding=np.zeros(0, np.float32),
+    )
+
+
+@pytest.fixture(scope="session")
+def segment():
+    """The function `make_segment`."""
+    return make_segment
