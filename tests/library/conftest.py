@@ -1,12 +1,19 @@
-"""Made songs whose phrases are known, for the tests of the library."""
+"""Made songs whose phrases are known, and places for libraries, on SQLite and on PostgreSQL."""
+
+import os
+import pathlib
+import uuid
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from mashjax.library.segments import Segment
 from mashjax.mixing.demo import SR, demo_parts
 from mashjax.mixing.model import load_model
 
+SERVER = os.environ.get("MASHJAX_TEST_POSTGRESQL", "")
 SCALE = (0, 2, 4, 5, 7, 9, 11)
 
 
@@ -64,3 +71,23 @@ def make_segment(seed: int, *, bars: int = 8, tempo: float = 120.0, key: int = 0
 def segment():
     """The function `make_segment`."""
     return make_segment
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def where(request, tmp_path: pathlib.Path) -> Iterator[str]:
+    """Where a library may be made: a file, or a schema of its own on the server."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "test.library")
+        return
+    if not SERVER:
+        pytest.skip("MASHJAX_TEST_POSTGRESQL names no server")
+    url = sa.make_url(SERVER).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    schema = f"test_{uuid.uuid4().hex}"
+    with engine.connect() as connection:
+        connection.execute(sa.schema.CreateSchema(schema))
+    own = url.update_query_dict({"options": f"-csearch_path={schema}"})
+    yield own.render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(sa.schema.DropSchema(schema, cascade=True))
+    engine.dispose()
