@@ -61,6 +61,7 @@ def describe(y: np.ndarray, *, sr: int, model: ModelState) -> Song:
                 loudness_lufs=level,
                 brightness_hz=_centroid(whole[cells].mean(axis=0)),
                 voice=float(np.sqrt(song.voice * _share(lead[cells].sum(), backing[cells].sum()))),
+                beats=song.cells[cells.start : cells.stop + 1].astype(np.float32),
                 chroma=song.chroma[cells].astype(np.float32),
                 rhythm=song.rhythm[cells].astype(np.float32),
                 lead=_share(lead[cells].sum(axis=1), backing[cells].sum(axis=1)),

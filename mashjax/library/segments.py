@@ -30,6 +30,7 @@ class Segment:
     loudness_lufs: float
     brightness_hz: float  # the spectrum's centroid
     voice: float  # 0..1: how likely somebody sings
+    beats: np.ndarray  # [beats + 1] seconds from the start of the file, from `start` to `end`
     chroma: np.ndarray  # [beats, 12] pitch classes, tuning removed; silence is 0
     rhythm: np.ndarray  # [beats, SUBDIVISIONS of music.analysis] onset strength
     lead: np.ndarray  # [beats] 0..1: the lead's share of the energy
@@ -64,7 +65,8 @@ _VECTORS = ("lead_spectrum", "backing_spectrum", "timbre", "embedding")
 
 def pack(segment: Segment) -> bytes:
     """A segment's arrays in about 1 kB: 8 bits of their largest value per beat, else float16."""
-    header, body = [segment.bars * segment.beats_per_bar], []
+    header = [segment.bars * segment.beats_per_bar]
+    body = [segment.beats.astype("<f4").tobytes()]
     scales = []
     for name in _PER_BEAT:
         array = getattr(segment, name)
@@ -86,7 +88,8 @@ def unpack(packed: bytes, **scalars: Any) -> Segment:
     scales = np.frombuffer(packed, "<f4", len(_PER_BEAT), at).tolist()
     at += 4 * len(scales)
     beats = sizes[0]
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Any] = {"beats": np.frombuffer(packed, "<f4", beats + 1, at)}
+    at += 4 * (beats + 1)
     for name, width, scale in zip(_PER_BEAT, sizes[1:], scales, strict=False):
         flat = np.frombuffer(packed, np.uint8, beats * width, at) * np.float32(scale / 255)
         arrays[name] = flat.reshape(beats, width) if name != "lead" else flat

@@ -57,6 +57,7 @@ def make_segment(seed: int, *, bars: int = 8, tempo: float = 120.0, key: int = 0
         loudness_lufs=-14.0,
         brightness_hz=1500.0,
         voice=0.5,
+        beats=(np.arange(beats + 1) * 60 / tempo).astype(np.float32),
         chroma=(np.repeat(chords, 2, axis=0) + 0.05).astype(np.float32),
         rhythm=rhythm.astype(np.float32),
         lead=rng.random(beats).astype(np.float32),

@@ -31,6 +31,8 @@ def test_segments_are_whole_bars_from_a_downbeat(described):
         assert s.end - s.start == pytest.approx(s.bars * bar, abs=0.03)
         assert s.tempo_bpm == pytest.approx(104, rel=0.003)
         assert len(s.chroma) == len(s.rhythm) == len(s.lead) == 4 * s.bars
+        np.testing.assert_allclose(np.diff(s.beats), bar / 4, atol=0.02)
+        np.testing.assert_allclose(s.beats[[0, -1]], [s.start, s.end], atol=1e-4)
         assert (s.tonic, s.mode) in KEYS
 
 
