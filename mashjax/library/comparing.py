@@ -1,0 +1,288 @@
+"""How well a segment goes with others, and what must be done to them for it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mashjax.library.segments import Segment
+from mashjax.music.alignment import Limits
+from mashjax.music.mashability import SCALE, SHARED, SHIFTS
+from mashjax.music.tiv import tiv
+
+ROLES = ("lead", "backing")  # what the query gives to the pair; the candidate gives the other
+WEIGHTS = {
+    "harmony": 0.4,
+    "rhythm": 0.15,
+    "spectrum": 0.1,
+    "voice": 0.1,
+    "key": 0.1,
+    "loudness": 0.02,
+    "overlap": 0.08,
+    "effort": 0.05,
+}
+"""Of the parts of the score."""
+PARTS = tuple(WEIGHTS)
+
+FOLDS = ((1, 1), (1, 2), (2, 1))  # pulses in a beat of the query and of the candidate
+LEAST_BARS = 4  # that both must share
+LEADS = 0.3  # mean share of the energy from which on a lead is one
+LOUDEST_STEP = 20.0  # dB between two segments at which nothing is left of their "loudness"
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """A query and one candidate.
+
+    role: the query's, see `ROLES`; total and parts: 0..1, 1 is good. What is done to the candidate
+    against the query, in all: stretch_percent (positive: it is played slower), shift_semitones
+    (upwards, its tuning corrected); offset_bars: the bar of the query, from 0, at which the
+    candidate begins; it may be negative, or within a bar where one tempo is twice the other.
+    """
+
+    role: str
+    total: float
+    parts: dict[str, float]
+    stretch_percent: float
+    shift_semitones: float
+    offset_bars: float
+
+
+def compare(
+    query: Segment,
+    candidates: Sequence[Segment],
+    *,
+    role: str,
+    limits: Limits = Limits(),
+    weights: Mapping[str, float] = WEIGHTS,
+) -> list[Match | None]:
+    """The best match of `query` with each candidate, over all offsets of bars and all shifts.
+
+    None where meters differ, or tempi that may be doubled or halved are farther apart than
+    `limits`. Songs in tune with themselves but not with each other are shifted by cents, too.
+    """
+    if role not in ROLES:
+        raise ValueError(f"role is {role!r}: say {' or '.join(ROLES)}")
+    weight = np.array([weights[part] for part in PARTS])
+    weight = weight / weight.sum()
+    matches: list[Match | None] = [None] * len(candidates)
+    folds = [_fold(query, candidate, limits=limits) for candidate in candidates]
+    for fold in FOLDS:
+        which = [i for i, found in enumerate(folds) if found == fold]
+        if which:
+            group = [candidates[i] for i in which]
+            found = _compare(query, group, fold=fold, role=role, limits=limits, weight=weight)
+            for i, match in zip(which, found, strict=True):
+                matches[i] = match
+    return matches
+
+
+def _fold(query: Segment, candidate: Segment, *, limits: Limits) -> tuple[int, int] | None:
+    """The one of `FOLDS` under which both tempi agree; None: there is none."""
+    if query.beats_per_bar != candidate.beats_per_bar:
+        return None
+    fold = min(FOLDS, key=lambda fold: abs(np.log(_ratio(query, candidate, fold))))
+    ratio = _ratio(query, candidate, fold)
+    return fold if max(ratio, 1 / ratio) - 1 <= limits.max_stretch + 1e-3 else None
+
+
+def _ratio(query: Segment, candidate: Segment, fold: tuple[int, int]) -> float:
+    """How much longer the candidate becomes."""
+    return candidate.tempo_bpm * fold[1] / (query.tempo_bpm * fold[0])
+
+
+def _compare(
+    query: Segment,
+    candidates: list[Segment],
+    *,
+    fold: tuple[int, int],
+    role: str,
+    limits: Limits,
+    weight: np.ndarray,
+) -> list[Match]:
+    q = _pulses([query], fold[0])
+    c = _pulses(candidates, fold[1])
+    step = query.beats_per_bar  # pulses: a bar of the one whose bars are shorter
+    offsets = _offsets(q.active.shape[1], c.active.shape[1], step=step)
+    tuning = np.array([query.tuning_cents - x.tuning_cents for x in candidates]) / 100
+    shifts = SHIFTS + tuning[:, None]
+    allowed = np.abs(shifts) <= 2 * limits.max_shift
+    shifts_in_turn = np.where(allowed, 0.0, -np.inf)
+
+    of_offset = _by_offset(q, c, offsets=offsets, role=role)
+    spectrum = _spectrum(query, candidates, role=role)
+    loudness = [abs(query.loudness_lufs - x.loudness_lufs) / LOUDEST_STEP for x in candidates]
+    ratios = np.array([_ratio(query, x, fold) for x in candidates])
+    stretched = np.abs(np.log(ratios)) / np.log(1 + max(limits.max_stretch, 1e-3))
+    shifted = np.abs(shifts) / max(2 * limits.max_shift, 1e-3)
+    parts = {
+        **of_offset,
+        "spectrum": spectrum[:, None, None],
+        "key": _key(query, candidates)[:, None],
+        "loudness": np.clip(1 - np.array(loudness), 0, 1)[:, None, None],
+        "effort": np.clip(1 - (stretched[:, None] + shifted) / 2, 0, 1)[:, None],
+    }
+    shape = len(candidates), len(offsets), len(SHIFTS)
+    total = sum(w * parts[part] for w, part in zip(weight, PARTS, strict=True))
+    total = np.broadcast_to(total, shape) + shifts_in_turn[:, None]
+    total = np.where(parts["common"] > LEAST_BARS * step - 0.5, total, -np.inf)
+    best = total.reshape(len(candidates), -1).argmax(axis=1)
+    at = np.unravel_index(best, shape[1:])
+    rows = np.arange(len(candidates))
+    chosen = {part: np.broadcast_to(parts[part], shape)[rows, *at] for part in PARTS}
+    return [
+        Match(
+            role=role,
+            total=float(total[i, at[0][i], at[1][i]]),
+            parts={part: float(chosen[part][i]) for part in PARTS},
+            stretch_percent=float(100 * (ratios[i] - 1)),
+            shift_semitones=float(shifts[i, at[1][i]]),
+            offset_bars=float(offsets[at[0][i]] / (step * fold[0])),
+        )
+        for i in rows
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pulses:
+    """Segments on the pulse that they share, zeros behind their ends.
+
+    harmony [6, segments, pulses] (Tonal Interval Vectors), rhythm [onsets, segments, pulses] of
+    unit length in each pulse, lead [segments, pulses], active [segments, pulses] (0 or 1).
+    """
+
+    harmony: np.ndarray
+    rhythm: np.ndarray
+    lead: np.ndarray
+    active: np.ndarray
+
+
+def _pulses(segments: list[Segment], divide: int) -> _Pulses:
+    count = np.array([len(x.lead) for x in segments]) * divide
+    active = np.arange(count.max()) < count[:, None]
+
+    def placed(beats: np.ndarray) -> np.ndarray:
+        """[all beats, features] as [features, segments, pulses]."""
+        out = np.zeros((beats.shape[1], *active.shape), beats.dtype)
+        out[:, active] = np.repeat(beats, divide, axis=0).T
+        return out
+
+    vectors = tiv(np.concatenate([x.chroma for x in segments])).astype(np.complex64)
+    onsets = np.concatenate([x.rhythm for x in segments])
+    onsets = onsets.reshape(count.sum(), -1)  # the onsets of each pulse
+    onsets = onsets / (np.linalg.norm(onsets, axis=1, keepdims=True) + 1e-9)
+    rhythm = np.zeros((onsets.shape[1], *active.shape), np.float32)
+    rhythm[:, active] = onsets.T
+    return _Pulses(
+        harmony=placed(vectors),
+        rhythm=np.repeat(rhythm, divide, axis=0),
+        lead=placed(np.concatenate([x.lead for x in segments])[:, None])[0],
+        active=active.astype(np.float32),
+    )
+
+
+def _offsets(pulses: int, longest: int, *, step: int) -> np.ndarray:
+    """Pulses of the query, whole bars apart, at which a candidate may begin."""
+    least = LEAST_BARS * step
+    return np.arange((least - longest) // step, (pulses - least) // step + 1) * step
+
+
+def _by_offset(q: _Pulses, c: _Pulses, *, offsets: np.ndarray, role: str) -> dict[str, np.ndarray]:
+    """What depends on the offset, each [candidates, offsets, 1 or shifts]: parts of the score, and
+    "common", the pulses that both share.
+
+    Everything is a sum over the pulses of the query times those of a candidate: one matrix product
+    of the query at all offsets with all candidates.
+    """
+    at = np.arange(c.active.shape[1]) + offsets[:, None]  # the query's pulse under a candidate's
+    inside = (at >= 0) & (at < q.active.shape[1])
+    at = np.where(inside, at, 0)
+
+    def products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Of a query's `x` [pulses] with candidates' `y` [candidates, pulses]."""
+        return y @ (x[at] * inside).T
+
+    def cosine(x: np.ndarray, y: np.ndarray, product: np.ndarray) -> np.ndarray:
+        """`product` over the lengths of `x` [features, pulses] and `y` where both songs sound."""
+        power = products((np.abs(x) ** 2).sum(axis=0), c.active)
+        power = power * products(active, (np.abs(y) ** 2).sum(axis=0))
+        return product / np.sqrt(np.maximum(power, 1e-9))[..., None]
+
+    active, lead, vectors, hits = q.active[0], q.lead[0], q.harmony[:, 0], q.rhythm[:, 0]
+    common = products(active, c.active)
+    turn = np.exp(-2j * np.pi * np.arange(1, 7)[:, None] * SHIFTS / 12).astype(np.complex64)
+    pairs = zip(np.conj(vectors), c.harmony, strict=True)
+    product = np.stack([products(x, y) for x, y in pairs], axis=-1)
+    harmony = 0.5 + 0.5 * cosine(vectors, c.harmony, (product @ turn).real)
+    pairs = zip(hits, c.rhythm, strict=True)
+    product = np.sum([products(x, y) for x, y in pairs], axis=0)
+    rhythm = cosine(hits, c.rhythm, product[..., None])
+    leads = products(lead, c.active) if role == "lead" else products(active, c.lead)
+    free = 1 - products(lead, c.lead) / np.maximum(leads, 1e-9)
+    present = np.minimum(1, leads / np.maximum(common, 1) / LEADS)
+    return {
+        "harmony": np.clip(harmony, 0, 1),
+        "rhythm": np.clip(rhythm, 0, 1),
+        "voice": np.clip(free * present, 0, 1)[..., None],
+        "overlap": (common / active.sum())[..., None],
+        "common": common[..., None],
+    }
+
+
+def _spectrum(query: Segment, candidates: list[Segment], *, role: str) -> np.ndarray:
+    """How much of the lead stands out of the backing, 0..1 [candidates]: its share of the energy
+    in each band, in which bands count by the root of the lead's level, both songs equally loud."""
+
+    def power(segments: Sequence[Segment], which: str) -> np.ndarray:
+        db = np.stack([getattr(x, which) - x.loudness_lufs for x in segments])
+        return 10 ** (db / 10)
+
+    pair = ([query], candidates) if role == "lead" else (candidates, [query])
+    lead, backing = power(pair[0], "lead_spectrum"), power(pair[1], "backing_spectrum")
+    share, weight = lead / (lead + backing + 1e-12), np.sqrt(lead)
+    return (share * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
+
+
+def _key(query: Segment, candidates: list[Segment]) -> np.ndarray:
+    """Worth (`SHARED`) of the notes that both scales have in common, [candidates, shifts]."""
+    worth = np.array([SHARED[int((SCALE & np.roll(SCALE, k)).sum())] for k in range(12)])
+    scales = np.array([_major(x) for x in candidates])
+    return worth[(scales[:, None] + SHIFTS - _major(query)) % 12]
+
+
+def _major(segment: Segment) -> int:
+    """The tonic of the major scale with the segment's notes."""
+    return (segment.tonic + 3 * (segment.mode == "minor")) % 12
+
+
+LOOP = 4  # bars after which chords mostly repeat: those of a sketch
+MIDDLE_TEMPO = 115.0  # BPM; sketches count bars at the tempo within half an octave of it
+SKETCH = LOOP * 12  # numbers of a sketch
+_ROWS = 1 << 15  # sketches at a time, so that the memory for scores does not grow with the library
+
+
+def sketch(segment: Segment) -> np.ndarray:
+    """The chords of a segment, folded over `LOOP` bars, float32 [SKETCH] of unit length."""
+    faster = 2.0 ** -np.round(np.log2(segment.tempo_bpm / MIDDLE_TEMPO))
+    bar = np.arange(len(segment.chroma)) * faster // segment.beats_per_bar
+    vectors = tiv(segment.chroma)
+    loop = np.stack([vectors[bar % LOOP == k].sum(axis=0) for k in range(LOOP)])
+    flat = np.concatenate([loop.real, loop.imag], axis=1).ravel()
+    return (flat / max(float(np.linalg.norm(flat)), 1e-9)).astype(np.float32)
+
+
+def sketch_scores(query: Segment, sketches: np.ndarray, *, limits: Limits = Limits()) -> np.ndarray:
+    """How alike the chords of `query` and of each sketch [segments, SKETCH] are, -1..1 [segments].
+
+    At the best of all offsets of whole bars and shifts within `limits`. For choosing whom to
+    compare: 300,000 sketches take tens of milliseconds.
+    """
+    loop = sketch(query).reshape(LOOP, 12)
+    loop = loop[:, :6] + 1j * loop[:, 6:]
+    shifts = SHIFTS[np.abs(SHIFTS) <= 2 * limits.max_shift]
+    turn = np.exp(-2j * np.pi * np.arange(1, 7) * -shifts[:, None] / 12)
+    turned = np.stack([np.roll(loop, k, axis=0) * turn[:, None] for k in range(LOOP)])
+    wanted = np.concatenate([turned.real, turned.imag], axis=-1).reshape(-1, SKETCH)
+    wanted = wanted.astype(np.float32).T
+    blocks = [sketches[i : i + _ROWS] @ wanted for i in range(0, len(sketches), _ROWS)]
+    return np.concatenate([np.zeros(0, np.float32), *(block.max(axis=1) for block in blocks)])
