@@ -6,18 +6,19 @@ r"""Whether a network, fine-tuned on people's mashups, takes over their habits.
         --init_from=RUN --config.steps=500
     python tests/benchmarks/habits.py score --data=STORE --checkpoint=TUNED [--checkpoint=RUN]
 
-`make` writes mashups whose maker has habits, of the store's training songs: every SECTION seconds
-the song whose lead is the louder one there leads, over the other song's backing, crossfaded; the
-backing goes down by DUCK dB while the lead is heard, and loses what is above CUTOFF_HZ. `score`
-compares, on unseen songs, song 2's share of the energy through the network's filters with its share
-in what the maker would have done: Pearson's correlation over all frames of all mashups, and how
-close the sound comes.
+`make` writes mashups whose maker has habits, of the store's training songs, whose leads pause: in
+most passages of PASSAGE seconds only one of the two sings. The maker lets the one lead that sings
+more there, over the other song's backing, crossfaded; the backing goes down by DUCK dB while the
+lead is heard, and loses what is above CUTOFF_HZ. `score` compares, on unseen songs, song 2's share
+of the energy through the network's filters with its share in what the maker would have done:
+Pearson's correlation over all frames of all mashups, and how close the sound comes.
 """
 
 import argparse
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import soundfile
@@ -25,10 +26,21 @@ from scipy import ndimage, signal
 
 from mashjax.data.store import Store, decode, open_store
 
-SECTION = 3.0
+PASSAGE = 3.0
+ONE_LEAD = 0.8  # share of the passages in which only one of the songs has a lead
 FADE = 0.1
 DUCK = 6.0
 CUTOFF_HZ = 5000.0
+
+
+def with_passages(sources: np.ndarray, *, sr: int, rng: np.random.Generator) -> np.ndarray:
+    """Lead 1, backing 1, lead 2, backing 2, [4, samples], with leads that pause."""
+    n = sources.shape[-1]
+    passages = -(-n // round(PASSAGE * sr))
+    alone = np.where(rng.random(passages) < ONE_LEAD, rng.integers(2, size=passages), -1)
+    sings = np.repeat([alone != 1, alone != 0], round(PASSAGE * sr), axis=1)[:, :n]
+    gates = ndimage.uniform_filter1d(sings.astype(np.float32), round(FADE * sr), axis=1)
+    return sources * np.stack([gates[0], np.ones(n), gates[1], np.ones(n)]).astype(np.float32)
 
 
 def mashup_of(sources: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
@@ -41,8 +53,8 @@ def mashup_of(sources: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
     lead1, backing1, lead2, backing2 = sources / np.repeat(level, 2, axis=0)
     n = sources.shape[-1]
     leads = np.zeros(n)
-    for start in range(0, n, round(SECTION * sr)):
-        here = slice(start, start + round(SECTION * sr))
+    for start in range(0, n, round(PASSAGE * sr)):
+        here = slice(start, start + round(PASSAGE * sr))
         leads[here] = (lead2[here] ** 2).sum() > (lead1[here] ** 2).sum()
     second = ndimage.uniform_filter1d(leads, round(FADE * sr))
     first = 1 - second
@@ -60,11 +72,12 @@ def mashup_of(sources: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
     return parts.astype(np.float32), (songs / level).astype(np.float32)
 
 
-def drawn(store: Store, split: str, count: int, *, seed: int = 0) -> np.ndarray:
-    """Sources of pairs that fit, float32 [count, 4, samples]."""
+def drawn(store: Store, split: str, count: int, *, seed: int = 0) -> Iterator[np.ndarray]:
+    """Sources of pairs that fit, whose leads pause, float32 [4, samples] each."""
     rng = np.random.default_rng(seed)
-    first = rng.integers(store.count(split), size=count)
-    return decode(store.read(split, first))
+    for number in rng.integers(store.count(split), size=count):
+        (sources,) = decode(store.read(split, np.array([number])))
+        yield with_passages(sources, sr=store.settings.sample_rate, rng=rng)
 
 
 def make(store: Store, output: pathlib.Path, count: int) -> None:
