@@ -6,8 +6,6 @@ r"""Mix two songs into one mashup.
 Songs are wav, mp3, flac or ogg files. The result keeps the lead song's sample rate.
 """
 
-import contextlib
-import json
 import os
 import pathlib
 import tempfile
@@ -19,11 +17,11 @@ from absl import flags
 
 from mashjax import cli
 from mashjax.audio import files
-from mashjax.audio.loudness import CEILING_DBTP, TARGET_LUFS, limit, true_peak
-from mashjax.audio.loudness import loudness as measure_loudness
+from mashjax.audio.loudness import TARGET_LUFS
 from mashjax.errors import UserError
 from mashjax.mixing.demo import write_demo_songs
-from mashjax.mixing.pipeline import Mashup, Options, make_mashup
+from mashjax.mixing.outputs import Outputs, write
+from mashjax.mixing.pipeline import Options, make_mashup
 from mashjax.music.alignment import Limits
 
 _DECIDE = (
@@ -43,7 +41,6 @@ _DECIDE = (
     "loudness",
 )
 _WRITE = ("out", "stems", "plot", "report")
-_STEMS = ("song1.wav", "song2.wav", "part1.wav", "part2.wav")
 
 
 def mix(
@@ -105,18 +102,10 @@ def mix(
         no file has been written at all.
     """
     inputs = (pathlib.Path(song1), pathlib.Path(song2))
-    outputs = {
-        "--out": None if out is None else pathlib.Path(out),
-        "--plot": None if plot is None else pathlib.Path(plot),
-        "--report": None if report is None else pathlib.Path(report),
-    }
-    folder = None if stems is None else pathlib.Path(stems)
-    _check_paths(inputs, outputs, folder)
-
-    def accept(sr: int, channels: int) -> None:
-        if outputs["--out"] is not None:
-            files.check_output(outputs["--out"], sr=sr, channels=channels)
-
+    outputs = Outputs(
+        *(None if path is None else pathlib.Path(path) for path in (out, stems, plot, report))
+    )
+    outputs.check(inputs)
     mashup = make_mashup(
         lambda k: files.read(inputs[k]),
         names=(os.fspath(song1), os.fspath(song2)),
@@ -135,113 +124,30 @@ def mix(
             limits=Limits(max_stretch, max_shift),
             loudness=loudness,
         ),
-        accept=accept,
+        accept=outputs.accept,
         progress=progress,
     )
     progress("writing")
-    y = _write(mashup, outputs, folder)
-    return y, mashup.report
-
-
-def _check_paths(
-    inputs, outputs: dict[str, pathlib.Path | None], folder: pathlib.Path | None
-) -> None:
-    """Refuse what cannot work before minutes are spent on it."""
-    if outputs["--out"] is not None:
-        files.check_ending(outputs["--out"], files.ENDINGS)
-    if outputs["--plot"] is not None:
-        files.check_ending(outputs["--plot"], (".png",))
-    if outputs["--report"] is not None:
-        files.check_ending(outputs["--report"], (".json",))
-    named = [(flag, path) for flag, path in outputs.items() if path is not None]
-    if folder is not None:
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"{folder}: --stems needs a folder, this is a file")
-        files.check_folder(folder / "x" if folder.is_dir() else folder)
-        named += [("--stems", folder / name) for name in _STEMS]
-    taken: dict[pathlib.Path, str] = {p.resolve(): "input" for p in inputs}
-    for flag, path in named:
-        if flag != "--stems":
-            files.check_folder(path)
-        if path.resolve() in taken:
-            other = taken[path.resolve()]
-            raise UserError(f"{path}: {flag} would overwrite the {other}; choose another name")
-        taken[path.resolve()] = flag + " file"
-
-
-def _write(
-    mashup: Mashup, outputs: dict[str, pathlib.Path | None], folder: pathlib.Path | None
-) -> np.ndarray:
-    """Write everything beside its place; only when all of it is written, put it there."""
-    y, sr = mashup.y, mashup.sr
-    out, plot, report = outputs["--out"], outputs["--plot"], outputs["--report"]
-    with contextlib.ExitStack() as stack:
-        if out is not None:
-            beside = stack.enter_context(files.replacing(out))
-            y = _encode(beside, y, sr, mashup.report["output"])
-            mashup.report["output"]["path"] = os.fspath(out)
-        if folder is not None:
-            if not folder.exists():
-                folder.mkdir()
-                stack.callback(_remove_if_empty, folder)
-            for name, stem in zip(_STEMS, [*mashup.songs, *mashup.parts], strict=True):
-                beside = stack.enter_context(files.replacing(folder / name))
-                files.encode(beside, stem, sr=sr, exact=True)
-        if plot is not None:
-            from mashjax.mixing.plot import draw
-
-            draw(mashup, stack.enter_context(files.replacing(plot)))
-        if report is not None:
-            beside = stack.enter_context(files.replacing(report))
-            beside.write_text(json.dumps(mashup.report, indent=1, ensure_ascii=False) + "\n")
-    return y
-
-
-def _remove_if_empty(folder: pathlib.Path) -> None:
-    if not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def _encode(path: pathlib.Path, y: np.ndarray, sr: int, output: dict[str, Any]) -> np.ndarray:
-    """Encode, and for lossy formats hold the ceiling in what a player will decode.
-
-    mp3 and ogg move peaks by up to 1.5 dB; the limiter's ceiling comes down by what was
-    measured too much in the decoded file.
-    """
-    files.encode(path, y, sr=sr)
-    if not files.is_lossy(path):
-        return y
-    ceiling = CEILING_DBTP
-    for _ in range(4):
-        decoded = files.read(path).y
-        peak = true_peak(decoded, sr=sr)
-        if peak <= CEILING_DBTP:
-            break
-        ceiling -= peak - CEILING_DBTP + 0.05
-        y, _ = limit(y, sr=sr, ceiling=ceiling)
-        files.encode(path, y, sr=sr)
-    output["true_peak_dbtp"] = round(peak, 2)
-    output["lufs"] = round(measure_loudness(decoded, sr=sr), 2)
-    return y
+    return write(mashup, outputs), mashup.report
 
 
 def _main(arguments: Sequence[str]) -> None:
     f = flags.FLAGS
     decide: dict[str, Any] = {name: f[name].value for name in _DECIDE}
-    write: dict[str, Any] = {name: f[name].value for name in _WRITE}
+    written: dict[str, Any] = {name: f[name].value for name in _WRITE}
     progress = cli.Progress()
     if f.demo:
         if arguments:
             raise UserError(f"--demo makes its own two songs; leave {arguments[0]!r} out")
-        write["plot"] = write["plot"] or "mashup.png"
+        written["plot"] = written["plot"] or "mashup.png"
         with tempfile.TemporaryDirectory() as folder:
             songs = write_demo_songs(pathlib.Path(folder))
-            _, report = mix(songs[0], songs[1], **decide, **write, progress=progress)
+            _, report = mix(songs[0], songs[1], **decide, **written, progress=progress)
     else:
         if len(arguments) != 2:
             raise UserError(f"needs two songs, got {len(arguments)}; see --help")
-        _, report = mix(arguments[0], arguments[1], **decide, **write, progress=progress)
-    _print(report, [path for path in write.values() if path])
+        _, report = mix(arguments[0], arguments[1], **decide, **written, progress=progress)
+    _print(report, [path for path in written.values() if path])
 
 
 def _print(report: dict[str, Any], written: list[str]) -> None:
