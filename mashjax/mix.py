@@ -102,9 +102,7 @@ def mix(
         no file has been written at all.
     """
     inputs = (pathlib.Path(song1), pathlib.Path(song2))
-    outputs = Outputs(
-        *(None if path is None else pathlib.Path(path) for path in (out, stems, plot, report))
-    )
+    outputs = Outputs(out=_path(out), stems=_path(stems), plot=_path(plot), report=_path(report))
     outputs.check(inputs)
     mashup = make_mashup(
         lambda k: files.read(inputs[k]),
@@ -129,6 +127,10 @@ def mix(
     )
     progress("writing")
     return write(mashup, outputs), mashup.report
+
+
+def _path(path: str | os.PathLike | None) -> pathlib.Path | None:
+    return None if path is None else pathlib.Path(path)
 
 
 def _main(arguments: Sequence[str]) -> None:
