@@ -57,7 +57,12 @@ SEGMENTS = sa.Table(
     *_columns(Segment),
     sa.Column("sketch", sa.LargeBinary, nullable=False),  # float32
     sa.Column("arrays", sa.LargeBinary, nullable=False),  # see `pack`
-    sa.Index("ix_segments_rules", "beats_per_bar", "tempo_bpm"),
+    # All that the rules ask for: they read the index alone, not the rows with their blobs.
+    sa.Index(
+        "ix_segments_rules",
+        *("beats_per_bar", "tempo_bpm", "song_id", "mode", "tonic", "key_confidence"),
+        postgresql_include=["id"],
+    ),
     sqlite_autoincrement=True,
 )
 

@@ -139,6 +139,17 @@ def shown(path: str | os.PathLike) -> str:
     return "".join(_escaped(c) for c in text)
 
 
+def original(text: str) -> str:
+    """The path that `shown` has shown as `text`."""
+    raw = text.encode("utf-8", "surrogateescape")
+    raw = re.sub(
+        rb"\\(?:x([0-9a-f]{2})|\\)",
+        lambda m: bytes.fromhex(m[1].decode()) if m[1] else b"\\",
+        raw,
+    )
+    return os.fsdecode(raw)
+
+
 def artist(name: str) -> str | None:
     """The artist of "Artist - Title" in lower case, or None where `name` is no such name.
 

@@ -217,8 +217,9 @@ def test_different_names_have_different_ids_in_one_line(pair):
     names = [os.fsdecode(raw) for raw in pair]
     shown = [folders.shown(name) for name in names]
     assert (names[0] == names[1]) == (shown[0] == shown[1])
-    for text in shown:
+    for text, name in zip(shown, names, strict=True):
         text.encode()
+        assert folders.original(text) == name
         assert len(text.splitlines()) <= 1
 
 

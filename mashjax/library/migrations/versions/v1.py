@@ -60,7 +60,12 @@ def upgrade() -> None:
         sa.Column("arrays", sa.LargeBinary, nullable=False),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_segments_rules", "segments", ["beats_per_bar", "tempo_bpm"])
+    op.create_index(
+        "ix_segments_rules",
+        "segments",
+        ["beats_per_bar", "tempo_bpm", "song_id", "mode", "tonic", "key_confidence"],
+        postgresql_include=["id"],
+    )
     op.create_table(
         "ratings",
         sa.Column("id", sa.Integer, primary_key=True),
