@@ -55,11 +55,15 @@ def compare(
     role: str,
     limits: Limits = Limits(),
     weights: Mapping[str, float] = WEIGHTS,
+    shifts: np.ndarray | None = None,
 ) -> list[Match | None]:
     """The best match of `query` with each candidate, over all offsets of bars and all shifts.
 
-    None where meters differ, or tempi that may be doubled or halved are farther apart than
-    `limits`. Songs in tune with themselves but not with each other are shifted by cents, too.
+    shifts: bool [candidates, SHIFTS]: the shifts that each candidate may have; None: any.
+
+    None where meters differ, where tempi that may be doubled or halved are farther apart than
+    `limits`, and where no shift is allowed. Songs in tune with themselves but not with each other
+    are shifted by cents, too; they count as far apart as their whole semitones.
     """
     if role not in ROLES:
         raise ValueError(f"role is {role!r}: say {' or '.join(ROLES)}")
@@ -67,11 +71,23 @@ def compare(
     weight = weight / weight.sum()
     matches: list[Match | None] = [None] * len(candidates)
     folds = [_fold(query, candidate, limits=limits) for candidate in candidates]
+    allowed = np.abs(SHIFTS) <= 2 * limits.max_shift
+    allowed = np.broadcast_to(
+        allowed if shifts is None else allowed & shifts, (len(folds), len(SHIFTS))
+    )
     for fold in FOLDS:
-        which = [i for i, found in enumerate(folds) if found == fold]
+        which = [i for i, found in enumerate(folds) if found == fold and allowed[i].any()]
         if which:
             group = [candidates[i] for i in which]
-            found = _compare(query, group, fold=fold, role=role, limits=limits, weight=weight)
+            found = _compare(
+                query,
+                group,
+                fold=fold,
+                role=role,
+                limits=limits,
+                weight=weight,
+                allowed=allowed[which],
+            )
             for i, match in zip(which, found, strict=True):
                 matches[i] = match
     return matches
@@ -99,6 +115,7 @@ def _compare(
     role: str,
     limits: Limits,
     weight: np.ndarray,
+    allowed: np.ndarray,
 ) -> list[Match]:
     q = _pulses([query], fold[0])
     c = _pulses(candidates, fold[1])
@@ -106,7 +123,6 @@ def _compare(
     offsets = _offsets(q.active.shape[1], c.active.shape[1], step=step)
     tuning = np.array([query.tuning_cents - x.tuning_cents for x in candidates]) / 100
     shifts = SHIFTS + tuning[:, None]
-    allowed = np.abs(shifts) <= 2 * limits.max_shift
     shifts_in_turn = np.where(allowed, 0.0, -np.inf)
 
     of_offset = _by_offset(q, c, offsets=offsets, role=role)

@@ -12,6 +12,7 @@ from mashjax.library.comparing import (
     sketch_scores,
 )
 from mashjax.music.alignment import Limits
+from mashjax.music.mashability import SHIFTS
 
 
 def changed(segment, *, shift: int = 0, faster: float = 1.0, bars: slice = slice(None)):
@@ -92,6 +93,16 @@ def test_shifts_keep_to_their_limit(segment):
     query = segment(5)
     match = one(query, changed(query, shift=3), limits=Limits(max_shift=1.0))
     assert abs(match.shift_semitones) <= 2
+
+
+def test_only_the_shifts_that_are_allowed_are_compared(segment):
+    query = segment(6)
+    raised = changed(query, shift=2)
+    allowed = np.zeros((3, len(SHIFTS)), bool)
+    allowed[0, SHIFTS == 3] = True
+    allowed[1, (SHIFTS == -2) | (SHIFTS == 0)] = True
+    moved = compare(query, [raised] * 3, role="lead", shifts=allowed)
+    assert [m and round(m.shift_semitones) for m in moved] == [3, -2, None]
 
 
 def test_tuning_is_part_of_the_shift(segment):
