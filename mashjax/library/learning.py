@@ -149,4 +149,5 @@ def held_out(
 
 def _ordered(stars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of all pairs of ratings of which the first has more stars."""
-    return np.nonzero(stars[:, None] > stars[None, :])
+    better, worse = np.nonzero(stars[:, None] > stars[None, :])
+    return better, worse

@@ -1,0 +1,79 @@
+"""Segments that sound alike, found without labels."""
+
+import dataclasses
+
+import numpy as np
+
+MOST_GROUPS = 12  # that a map's colours can still be told apart
+FITTED = 20_000  # segments that groups are made of; the rest join the nearest
+JUDGED = 2_000  # segments by which a number of groups is judged
+KEPT = 0.9  # share of the variance that groups are found in
+SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Groups:
+    """positions [segments, 2]: the first two principal components, which explain so much of the
+    variance, `explained`; labels [segments]: groups from 0, the largest first; silhouette: -1..1,
+    how well they are apart (Rousseeuw, 1987), 0 where there is one."""
+
+    positions: np.ndarray
+    explained: tuple[float, float]
+    labels: np.ndarray
+    silhouette: float
+
+    @property
+    def count(self) -> int:
+        return int(self.labels.max(initial=-1)) + 1
+
+
+def group(x: np.ndarray) -> Groups:
+    """Place segments in two dimensions and put them into groups.
+
+    x: [segments, numbers], see `features.vectors`. The number of groups is the one with the
+    highest silhouette; fewer than 4 different segments are one group. Equal input gives equal
+    groups.
+    """
+    from sklearn.decomposition import PCA
+
+    x = np.asarray(x, float)
+    rng = np.random.default_rng(SEED)
+    some = np.sort(rng.permutation(len(x))[:FITTED])
+    distinct = len(np.unique(x[some], axis=0))
+    if distinct < 2:
+        return Groups(np.zeros((len(x), 2)), (0.0, 0.0), np.zeros(len(x), int), 0.0)
+    axes = PCA(n_components=min(x.shape[1], distinct), svd_solver="full").fit(x[some])
+    shares = axes.explained_variance_ratio_
+    kept = max(2, int(np.searchsorted(shares.cumsum(), KEPT)) + 1)
+    # A component's sign means nothing: the largest entry is positive, or maps would be mirrored.
+    signs = np.sign(np.take_along_axis(axes.components_, _largest(axes.components_), axis=1))[:, 0]
+    placed = (axes.transform(x) * signs)[:, :kept]
+    labels, silhouette = _groups(placed, some, distinct)
+    shown = np.zeros((len(x), 2))
+    shown[:, : placed.shape[1]] = placed[:, :2]
+    first, second = [*shares[:2].tolist(), 0.0][:2]
+    return Groups(shown, (first, second), labels, silhouette)
+
+
+def _groups(x: np.ndarray, some: np.ndarray, distinct: int) -> tuple[np.ndarray, float]:
+    """Labels of all segments, and the silhouette of `some` of them."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
+    judged = some[:: max(1, -(-len(some) // JUDGED))]
+    best: tuple[float, np.ndarray] = (0.0, np.zeros(len(x), int))
+    for count in range(2, min(MOST_GROUPS, distinct - 2) + 1):
+        fitted = KMeans(count, n_init=4, random_state=SEED).fit(x[some])
+        of_judged = fitted.predict(x[judged])
+        if len(np.unique(of_judged)) < 2:
+            continue
+        score = float(silhouette_score(x[judged], of_judged))
+        if score > best[0]:
+            best = score, fitted.predict(x)
+    silhouette, labels = best
+    order = np.argsort(-np.bincount(labels), kind="stable")
+    return np.argsort(order)[labels], silhouette
+
+
+def _largest(rows: np.ndarray) -> np.ndarray:
+    return np.abs(rows).argmax(axis=1)[:, None]
