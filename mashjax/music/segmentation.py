@@ -8,7 +8,7 @@ from mashjax.music.analysis import Analysis
 from mashjax.music.structure import novelty
 
 LENGTHS = {4: 0.3, 8: 0.0, 16: 0.3}  # bars of a phrase, and what is said against each
-EACH = 1.3  # of the average novelty on a downbeat: what a boundary must be worth
+EACH = 1.0  # of the average novelty on a downbeat: what a boundary must be worth
 LEFT_OUT = 1.2  # what it costs to leave out a bar, so that a song's odd bars belong to no phrase
 MOST = 5.0  # times the average, at which novelty ends to count
 AUDIBLE = 0.03  # of the loud bars' level: an intro or a tail below it (-30 dB) is left out
