@@ -12,16 +12,17 @@ from mashjax.music.tiv import tiv
 
 ROLES = ("lead", "backing")  # what the query gives to the pair; the candidate gives the other
 WEIGHTS = {
-    "harmony": 0.4,
-    "rhythm": 0.15,
-    "spectrum": 0.1,
-    "voice": 0.1,
-    "key": 0.1,
+    "harmony": 0.22,  # notes that sound together, beat by beat
+    "chords": 0.22,  # chords that change together
+    "rhythm": 0.13,  # onsets at the same moments
+    "spectrum": 0.04,  # a lead that its backing does not cover
+    "voice": 0.1,  # a lead, and no second one at the same time
+    "key": 0.06,  # common notes of both scales
     "loudness": 0.02,
-    "overlap": 0.08,
-    "effort": 0.05,
+    "overlap": 0.15,  # how much of the query is covered
+    "effort": 0.06,  # little stretching and shifting
 }
-"""Of the parts of the score."""
+"""Of the parts of the score: found on 20 songs' stems (`tests/benchmarks/ranking.py --first=6`)."""
 PARTS = tuple(WEIGHTS)
 
 FOLDS = ((1, 1), (1, 2), (2, 1))  # pulses in a beat of the query and of the candidate
@@ -163,8 +164,9 @@ def _compare(
 class _Pulses:
     """Segments on the pulse that they share, zeros behind their ends.
 
-    harmony [6, segments, pulses] (Tonal Interval Vectors), rhythm [onsets, segments, pulses] of
-    unit length in each pulse, lead [segments, pulses], active [segments, pulses] (0 or 1).
+    harmony [6, segments, pulses] (Tonal Interval Vectors of unit length: clear chords count no more
+    than full ones), rhythm [onsets, segments, pulses] (roots of onset strengths: soft ones count
+    beside hard ones), lead [segments, pulses], active [segments, pulses] (0 or 1).
     """
 
     harmony: np.ndarray
@@ -184,9 +186,9 @@ def _pulses(segments: list[Segment], divide: int) -> _Pulses:
         return out
 
     vectors = tiv(np.concatenate([x.chroma for x in segments])).astype(np.complex64)
-    onsets = np.concatenate([x.rhythm for x in segments])
+    vectors = vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)
+    onsets = np.sqrt(np.concatenate([x.rhythm for x in segments]))
     onsets = onsets.reshape(count.sum(), -1)  # the onsets of each pulse
-    onsets = onsets / (np.linalg.norm(onsets, axis=1, keepdims=True) + 1e-9)
     rhythm = np.zeros((onsets.shape[1], *active.shape), np.float32)
     rhythm[:, active] = onsets.T
     return _Pulses(
@@ -227,9 +229,13 @@ def _by_offset(q: _Pulses, c: _Pulses, *, offsets: np.ndarray, role: str) -> dic
     active, lead, vectors, hits = q.active[0], q.lead[0], q.harmony[:, 0], q.rhythm[:, 0]
     common = products(active, c.active)
     turn = np.exp(-2j * np.pi * np.arange(1, 7)[:, None] * SHIFTS / 12).astype(np.complex64)
-    pairs = zip(np.conj(vectors), c.harmony, strict=True)
-    product = np.stack([products(x, y) for x, y in pairs], axis=-1)
-    harmony = 0.5 + 0.5 * cosine(vectors, c.harmony, (product @ turn).real)
+
+    def turned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Cosines of vectors at every shift, -1..1 [candidates, offsets, shifts]."""
+        pairs = zip(np.conj(x), y, strict=True)
+        product = np.stack([products(*pair) for pair in pairs], axis=-1)
+        return cosine(x, y, (product @ turn).real)
+
     pairs = zip(hits, c.rhythm, strict=True)
     product = np.sum([products(x, y) for x, y in pairs], axis=0)
     rhythm = cosine(hits, c.rhythm, product[..., None])
@@ -237,12 +243,19 @@ def _by_offset(q: _Pulses, c: _Pulses, *, offsets: np.ndarray, role: str) -> dic
     free = 1 - products(lead, c.lead) / np.maximum(leads, 1e-9)
     present = np.minimum(1, leads / np.maximum(common, 1) / LEADS)
     return {
-        "harmony": np.clip(harmony, 0, 1),
+        "harmony": np.clip(0.5 + 0.5 * turned(vectors, c.harmony), 0, 1),
+        "chords": np.clip(turned(_moving(q)[:, 0], _moving(c)), 0, 1),
         "rhythm": np.clip(rhythm, 0, 1),
         "voice": np.clip(free * present, 0, 1)[..., None],
         "overlap": (common / active.sum())[..., None],
         "common": common[..., None],
     }
+
+
+def _moving(p: _Pulses) -> np.ndarray:
+    """`p.harmony` around each segment's mean: what its chords do, whatever its key."""
+    mean = p.harmony.sum(axis=2, keepdims=True) / p.active.sum(axis=1)[:, None]
+    return (p.harmony - mean * p.active).astype(np.complex64)
 
 
 def _spectrum(query: Segment, candidates: list[Segment], *, role: str) -> np.ndarray:

@@ -43,6 +43,7 @@ def test_the_transform_that_was_made_is_undone(segment, shift, faster):
     assert match.stretch_percent == pytest.approx(100 * (faster - 1))
     assert match.offset_bars == 0
     assert match.parts["harmony"] == pytest.approx(1, abs=1e-3)
+    assert match.parts["chords"] == pytest.approx(1, abs=1e-3)
     assert match.parts["rhythm"] == pytest.approx(1, abs=1e-3)
 
 
@@ -154,6 +155,13 @@ def test_the_best_of_many_is_the_planted_one_and_totals_are_the_weighted_parts(s
         assert match.total == pytest.approx(total / sum(WEIGHTS.values()), abs=1e-5)
     alone = compare(query, [planted], role="backing")[0]
     assert alone.total == pytest.approx(matches[-1].total, abs=1e-6)
+
+
+def test_chords_that_stand_still_say_nothing_of_changes(segment):
+    query = segment(13)
+    drone = np.broadcast_to(query.chroma.mean(axis=0), query.chroma.shape)
+    match = one(query, dataclasses.replace(query, chroma=drone))
+    assert match.parts["harmony"] > 0.7 and match.parts["chords"] < 0.01
 
 
 def test_weights_decide(segment):
