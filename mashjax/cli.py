@@ -83,12 +83,20 @@ class Progress:
 def _parse(argv: list[str]) -> list[str]:
     app.define_help_flags()
     try:
-        return flags.FLAGS(argv)
+        return flags.FLAGS([argv[0], *map(_with_underscores, argv[1:])])
     except flags.Error as error:
         _refuse(f"{error}".replace("\n", " "))
     except SystemExit:  # absl ends --help with 1; asking for help is no failure
         sys.exit(0)
     raise AssertionError("unreachable")
+
+
+def _with_underscores(argument: str) -> str:
+    """--max-stretch=0.1 is --max_stretch=0.1."""
+    if not argument.startswith("--"):
+        return argument
+    name, *value = argument[2:].split("=", 1)
+    return "--" + "=".join([name.replace("-", "_"), *value])
 
 
 def _refuse(message: str) -> None:

@@ -20,7 +20,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
 
 def test_the_commands_are_listed():
     found = commands()
-    assert {"mix", "preprocess", "train", "checkpoint"} <= set(found)
+    assert {"mix", "preprocess", "train", "checkpoint", "match"} <= set(found)
     assert all(purpose.endswith(".") for purpose in found.values())
     assert "cli" not in found and "errors" not in found
 
@@ -37,6 +37,8 @@ def test_help_is_no_failure(command):
     [
         (("--nonsense=1",), "nonsense"),
         (("--lead=3", "a.wav", "b.wav"), "lead"),
+        (("--max-stretch=3", "a.wav", "b.wav"), "max_stretch"),  # a hyphen is an underscore
+        (("--max-stretch=0.1", "no-such.wav", "b.wav"), "no-such.wav: no such file"),
         (("--start1=abc", "a.wav", "b.wav"), "start1"),
         (("only_one.wav",), "needs two songs"),
         (("no.wav", "nor.wav"), "no.wav: no such file"),

@@ -27,6 +27,8 @@ def test_the_training_path_needs_no_sound_library():
         "mashjax.mix",
         "mashjax.preprocess",
         "mashjax.collect",
+        "mashjax.match",
+        "mashjax.library.finding",
         "mashjax.evaluate",
         "mashjax.reconstruct",
     ],

@@ -27,7 +27,6 @@ try:
 except ImportError as error:
     raise UserError(f"a library needs {error.name}: pip install 'mashjax[match]'") from error
 
-DEFAULT = "mashjax.library"
 VERSION_TABLE = "library_version"  # Alembic's own name may be another program's
 PATIENCE = 30  # seconds that a writer waits for another
 CONNECT_TIMEOUT = 10  # seconds

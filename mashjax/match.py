@@ -1,0 +1,236 @@
+"""Find which parts of which songs mix.
+
+    python -m mashjax.match index FOLDER       describe its songs; again: what has changed
+    python -m mashjax.match find SONG          for each part of it, what mixes with it, and why
+
+--library: a file, or postgresql://user@host/database. Songs are wav, mp3, flac or ogg files; SONG
+need not be in the library. index goes on where it was interrupted.
+
+Needs pip install 'mashjax[match]', and for a server 'mashjax[match,postgresql]'.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from mashjax import cli
+from mashjax.errors import UserError
+from mashjax.music.alignment import Limits
+
+if TYPE_CHECKING:  # the library's modules load SQLAlchemy; --help needs none of it
+    from mashjax.library.database import Library
+    from mashjax.library.finding import Part, Partner
+
+FLAGS = flags.FLAGS
+
+
+def main(arguments: Sequence[str]) -> None:
+    verb = arguments[0] if arguments else ""
+    if verb not in VERBS:
+        raise UserError(f"say one of {', '.join(VERBS)}; see --help")
+    VERBS[verb](arguments[1:])
+
+
+def _index(arguments: Sequence[str]) -> None:
+    from tqdm import tqdm
+
+    from mashjax.data.executors import executor
+    from mashjax.data.layouts.plain_songs import find_plain_songs
+    from mashjax.library.exporting import export
+    from mashjax.library.indexing import AHEAD, index
+
+    folder = _one(arguments, "the folder of songs")
+    find_plain_songs(folder)  # refused before a library is made for it
+    with _library(create=True) as library:
+        with tqdm(unit=" songs", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            summary = index(
+                folder,
+                library,
+                workers=FLAGS.workers,
+                scheduler=FLAGS.scheduler,
+                progress=progress,
+            )
+        about: dict[str, Any] = dataclasses.asdict(summary)
+        if FLAGS.export:
+            ahead = AHEAD if FLAGS.scheduler else FLAGS.workers
+            with executor(FLAGS.workers, scheduler=FLAGS.scheduler) as pool:
+                about["slices"], left_out = export(library, FLAGS.export, pool, ahead=ahead)
+            about["left_out"] += map(dataclasses.asdict, left_out)
+        if FLAGS.json:
+            print(json.dumps({"library": library.name, **about}, indent=1, ensure_ascii=False))
+        else:
+            print(_told_of_index(library.name, about))
+
+
+def _told_of_index(name: str, about: dict[str, Any]) -> str:
+    changes = {
+        "described": about["described"],
+        "unchanged": about["unchanged"],
+        "moved": about["moved"],
+        "dropped": about["dropped"],
+        "left out": len(about["left_out"]),
+    }
+    lines = [
+        f"{name}: {about['songs']} songs, {about['segments']} segments",
+        ", ".join(f"{count} {what}" for what, count in changes.items() if count) or "nothing new",
+    ]
+    if "slices" in about:
+        lines.append(f"{FLAGS.export}: {about['slices']} slices written")
+    lines += [f"left out {song['id']}: {song['why']}" for song in about["left_out"]]
+    return "\n".join(lines)
+
+
+def _find(arguments: Sequence[str]) -> None:
+    from mashjax.library.finding import find
+
+    song = _one(arguments, "the song")
+    with _library() as library:
+        found = find(
+            song,
+            library,
+            role=FLAGS.role,
+            limits=Limits(FLAGS.max_stretch, FLAGS.max_shift),
+            diagonals=FLAGS.diagonals,
+            top=FLAGS.top,
+        )
+    if FLAGS.json:
+        parts = [
+            {**_described(part), "partners": [_told(part, p) for p in partners]}
+            for part, partners in found
+        ]
+        print(json.dumps({"song": song, "parts": parts}, indent=1, ensure_ascii=False))
+    else:
+        for part, partners in found:
+            print(_heading(part))
+            for rank, partner in enumerate(partners, 1):
+                print(_line(rank, part, partner))
+            if not partners:
+                print("  nothing within the limits: try a greater --max-stretch or --max-shift")
+
+
+def _described(part: "Part") -> dict[str, Any]:
+    """A segment, for JSON."""
+    from mashjax.music.tonality import TONICS
+
+    s = part.segment
+    return {
+        "song": part.song,
+        "id": part.id,
+        "number": s.number,
+        "start": round(s.start, 3),
+        "end": round(s.end, 3),
+        "bars": s.bars,
+        "beats_per_bar": s.beats_per_bar,
+        "tempo_bpm": round(s.tempo_bpm, 2),
+        "key": {
+            "tonic": TONICS[s.tonic],
+            "mode": s.mode,
+            "confidence": round(s.key_confidence, 3),
+        },
+        "loudness_lufs": round(s.loudness_lufs, 1),
+        "voice": round(s.voice, 3),
+    }
+
+
+def _told(part: "Part", partner: "Partner") -> dict[str, Any]:
+    """A partner, for JSON."""
+    match = partner.match
+    return {
+        "pair": _pair(part, partner),
+        "role": match.role,
+        "total": round(match.total, 4),
+        "parts": {name: round(value, 4) for name, value in match.parts.items()},
+        "stretch_percent": round(match.stretch_percent, 2),
+        "shift_semitones": round(match.shift_semitones, 2),
+        "offset_bars": match.offset_bars,
+        "why": partner.why,
+        "segment": _described(partner.part),
+    }
+
+
+def _pair(part: "Part", partner: "Partner") -> str | None:
+    """How a pair is called; None: the song is not in the library."""
+    if part.id is None:
+        return None
+    return f"{part.id}-{partner.part.id}-{partner.match.role}"
+
+
+def _heading(part: "Part") -> str:
+    about = _described(part)
+    return (
+        f"part {about['number']}: {_span(part)}, {about['bars']} bars, "
+        f"{about['tempo_bpm']:.1f} BPM, {about['key']['tonic']} {about['key']['mode']}"
+    )
+
+
+def _line(rank: int, part: "Part", partner: "Partner") -> str:
+    match, pair = partner.match, _pair(part, partner)
+    scores = ", ".join(f"{name} {value:.2f}" for name, value in match.parts.items())
+    return (
+        f"  {rank}. {partner.part.song} {_span(partner.part)}: {partner.why}\n"
+        f"     {'under' if match.role == 'lead' else 'over'} yours from bar {match.offset_bars:g}, "
+        f"stretched {match.stretch_percent:+.1f} %, shifted {match.shift_semitones:+.2f} semitones"
+        f"{f', pair {pair}' if pair else ''}\n"
+        f"     score {match.total:.3f}: {scores}"
+    )
+
+
+def _span(part: "Part") -> str:
+    return "-".join(
+        f"{int(t // 60)}:{t % 60:04.1f}" for t in (part.segment.start, part.segment.end)
+    )
+
+
+def _one(arguments: Sequence[str], what: str) -> str:
+    if len(arguments) != 1:
+        raise UserError(f"needs {what}, and got {len(arguments)} names; see --help")
+    return arguments[0]
+
+
+@contextlib.contextmanager
+def _library(*, create: bool = False) -> "Iterator[Library]":
+    from mashjax.library.database import open_library
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    with contextlib.closing(open_library(FLAGS.library, create=create, say=say)) as library:
+        yield library
+
+
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {"index": _index, "find": _find}
+
+
+def _define_flags() -> None:
+    flags.DEFINE_string("library", "mashjax.library", "a file, or postgresql://user@host/database")
+    flags.DEFINE_bool("json", False, "print JSON")
+    flags.DEFINE_integer("workers", os.cpu_count() or 1, "index: processes of this machine", 1)
+    flags.DEFINE_string("scheduler", "", "index: address of a Dask scheduler: tcp://host:port")
+    flags.DEFINE_string("export", "", "index: also write every segment into this folder, as wav")
+    flags.DEFINE_enum(
+        "role", "any", ["lead", "backing", "any"], "find: what SONG gives to the pair"
+    )
+    flags.DEFINE_float(
+        "max_stretch", Limits.max_stretch, "find: how far tempos may be apart", 0.0, 1.0
+    )
+    flags.DEFINE_float(
+        "max_shift", Limits.max_shift, "find: semitones each song may move", 0.0, 6.0
+    )
+    flags.DEFINE_bool("diagonals", False, "find: keys a fifth and a mode away count as related")
+    flags.DEFINE_integer("top", 3, "find: partners for each part", 1, 100)
+
+
+if __name__ == "__main__":
+    _define_flags()
+    cli.run(main)

@@ -1,0 +1,93 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mashjax.audio import files
+from mashjax.mixing.demo import SR
+
+
+def match(*arguments: str, cwd) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "mashjax.match", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, demo_songs):
+    """Two songs, a file that is none, and their library, made by two processes."""
+    folder = tmp_path_factory.mktemp("match")
+    (folder / "music").mkdir()
+    for number, y in enumerate(demo_songs):
+        files.write(folder / "music" / f"song{number}.flac", y, sr=SR)
+    (folder / "music" / "notes.mp3").write_text("no music")
+    done = match("index", "music", "--workers=2", "--json", "--export=slices", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    about = json.loads(done.stdout)
+    assert (about["songs"], about["described"]) == (2, 2)
+    assert [song["id"] for song in about["left_out"]] == ["notes.mp3"]
+    assert about["slices"] == about["segments"] == len(list(folder.glob("slices/*/*_slice*.wav")))
+    return folder
+
+
+def test_an_unchanged_folder_is_told_in_lines(folder):
+    done = match("index", "music", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("mashjax.library: 2 songs, ")
+    assert lines[1] == "2 unchanged, 1 left out"
+    assert lines[2].startswith("left out notes.mp3: ")
+
+
+def test_partners_are_found_and_told(folder):
+    """The demo's songs are at 104 and 110 BPM."""
+    done = match("find", "music/song0.flac", "--json", "--max-stretch=0.1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    parts = json.loads(done.stdout)["parts"]
+    partner = parts[0]["partners"][0]
+    assert partner["segment"]["song"] == "song1.flac"
+    assert partner["stretch_percent"] == pytest.approx(100 * (110 / 104 - 1), abs=0.3)
+    assert partner["pair"] == f"{parts[0]['id']}-{partner['segment']['id']}-{partner['role']}"
+    assert sum(partner["parts"].values()) > 0 and 0 < partner["total"] <= 1
+    text = match("find", "music/song0.flac", "--role=lead", "--max-stretch=0.1", cwd=folder).stdout
+    assert text.startswith(f"part 0: 0:{parts[0]['start']:04.1f}-")
+    assert "  1. song1.flac " in text and "under yours from bar" in text and "harmony 0." in text
+    none = match("find", "music/song0.flac", "--max-stretch=0.01", cwd=folder)
+    assert "nothing within the limits" in none.stdout and none.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "say one of index, find"),
+        (("fnd", "x"), "say one of index, find"),
+        (("find",), "needs the song"),
+        (("index", "a", "b"), "needs the folder of songs, and got 2 names"),
+        (("index", "absent"), "absent: no such folder"),
+        (("index", "empty"), "empty: found no songs"),
+        (("find", "x.wav"), "mashjax.library: there is no library yet; make one with"),
+        (("find", "x.wav", "--library=mongodb://x"), "mongodb:// is not supported"),
+        (("find", "x.wav", "--role=both"), "role"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(arguments, says, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = match(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1 and says in done.stderr
+    assert [p.name for p in tmp_path.rglob("*")] == ["empty"]
+
+
+def test_a_song_that_is_not_there(folder):
+    done = match("find", "music/absent.wav", cwd=folder)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "music/absent.wav: no such file" in done.stderr
