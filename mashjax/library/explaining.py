@@ -55,7 +55,7 @@ def _tempo(query: Segment, candidate: Segment, match: Match, rules: Rules) -> st
     if percent < SAME_TEMPO:
         return say
     how = "slower" if match.stretch_percent > 0 else "faster"
-    return f"{say}, played {percent:.1f} % {how}"
+    return f"{say} once it is played {percent:.1f} % {how}"
 
 
 def _key(query: Segment, candidate: Segment, match: Match, rules: Rules) -> list[str]:
