@@ -2,6 +2,8 @@
 
     python -m mashjax.match index FOLDER       describe its songs; again: what has changed
     python -m mashjax.match find SONG          for each part of it, what mixes with it, and why
+    python -m mashjax.match mix SONG           the best pair as a mashup; --set=N: N parts of SONG,
+                                               each with a partner of its own, one after another
 
 --library: a file, or postgresql://user@host/database. Songs are wav, mp3, flac or ogg files; SONG
 need not be in the library. index goes on where it was interrupted.
@@ -13,6 +15,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -119,6 +122,48 @@ def _find(arguments: Sequence[str]) -> None:
                 print("  nothing within the limits: try a greater --max-stretch or --max-shift")
 
 
+def _mix(arguments: Sequence[str]) -> None:
+    from mashjax.data.layouts.folders import original
+    from mashjax.library.arranging import choose, play
+    from mashjax.library.finding import find
+    from mashjax.library.indexing import root_of
+    from mashjax.mixing.pipeline import Options
+
+    song, progress = _one(arguments, "the song"), cli.Progress()
+    limits = Limits(FLAGS.max_stretch, FLAGS.max_shift)
+    with _library() as library:
+        progress("searching the library")
+        found = find(
+            song,
+            library,
+            role=FLAGS.role,
+            limits=limits,
+            diagonals=FLAGS.diagonals,
+            top=max(FLAGS.top, FLAGS.pick, FLAGS.set),
+        )
+        root = root_of(library)
+    path = pathlib.Path(song)
+    if not path.is_file():
+        path = root / original(found[0][0].song)
+    choices = choose(found, song=path, root=root, pick=FLAGS.pick, count=FLAGS.set)
+    out = pathlib.Path(FLAGS.out)
+    report = play(path, choices, out=out, options=Options(limits=limits), progress=progress)
+    if FLAGS.json:
+        print(json.dumps(report, indent=1, ensure_ascii=False))
+        return
+    for one in report["set"]:
+        print(
+            f"{_clock(one['start'])}: {_clock(one['part']['start'])} of {song} "
+            f"{'over' if one['role'] == 'lead' else 'under'} "
+            f"{_clock(one['partner']['start'])} of {one['partner']['path']}"
+        )
+    output = report["output"]
+    print(
+        f"{out}, {out.with_suffix('.cue')}, {out.with_suffix('.json')}, {out.stem}_stems: "
+        f"{output['seconds']:.1f} s, {output['lufs']:.1f} LUFS"
+    )
+
+
 def _described(part: "Part") -> dict[str, Any]:
     """A segment, for JSON."""
     from mashjax.music.tonality import TONICS
@@ -187,9 +232,11 @@ def _line(rank: int, part: "Part", partner: "Partner") -> str:
 
 
 def _span(part: "Part") -> str:
-    return "-".join(
-        f"{int(t // 60)}:{t % 60:04.1f}" for t in (part.segment.start, part.segment.end)
-    )
+    return f"{_clock(part.segment.start)}-{_clock(part.segment.end)}"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
 def _one(arguments: Sequence[str], what: str) -> str:
@@ -209,7 +256,7 @@ def _library(*, create: bool = False) -> "Iterator[Library]":
         yield library
 
 
-VERBS: dict[str, Callable[[Sequence[str]], None]] = {"index": _index, "find": _find}
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {"index": _index, "find": _find, "mix": _mix}
 
 
 def _define_flags() -> None:
@@ -219,15 +266,20 @@ def _define_flags() -> None:
     flags.DEFINE_string("scheduler", "", "index: address of a Dask scheduler: tcp://host:port")
     flags.DEFINE_string("export", "", "index: also write every segment into this folder, as wav")
     flags.DEFINE_enum(
-        "role", "any", ["lead", "backing", "any"], "find: what SONG gives to the pair"
+        "role", "any", ["lead", "backing", "any"], "find, mix: what SONG gives to the pair"
     )
     flags.DEFINE_float(
-        "max_stretch", Limits.max_stretch, "find: how far tempos may be apart", 0.0, 1.0
+        "max_stretch", Limits.max_stretch, "find, mix: how far tempos may be apart", 0.0, 1.0
     )
     flags.DEFINE_float(
-        "max_shift", Limits.max_shift, "find: semitones each song may move", 0.0, 6.0
+        "max_shift", Limits.max_shift, "find, mix: semitones each song may move", 0.0, 6.0
     )
-    flags.DEFINE_bool("diagonals", False, "find: keys a fifth and a mode away count as related")
+    flags.DEFINE_bool(
+        "diagonals", False, "find, mix: keys a fifth and a mode away count as related"
+    )
+    flags.DEFINE_integer("pick", 1, "mix: which pair, of all in the order of their scores", 1)
+    flags.DEFINE_integer("set", 1, "mix: so many parts of SONG, one after another", 1)
+    flags.DEFINE_string("out", "mashup.wav", "mix: the mashup; its ending says the format")
     flags.DEFINE_integer("top", 3, "find: partners for each part", 1, 100)
 
 

@@ -91,3 +91,33 @@ def test_a_song_that_is_not_there(folder):
     done = match("find", "music/absent.wav", cwd=folder)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "music/absent.wav: no such file" in done.stderr
+
+
+def test_the_best_pair_is_mixed(folder, tmp_path):
+    out = tmp_path / "best.flac"
+    done = match(
+        *("mix", "music/song0.flac", "--max-stretch=0.1", f"--out={out}", "--role=lead"), cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+    assert "over 0:0" in done.stdout.splitlines()[0]
+    report = json.loads((tmp_path / "best.json").read_text())
+    (one,) = report["set"]
+    assert one["partner"]["path"].endswith("music/song1.flac")
+    assert report["output"]["lufs"] == pytest.approx(-14, abs=0.1)
+    names = {"best.flac", "best.cue", "best.json", "best_stems"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--pick=99", "so there is no pick 99: try a greater --max-stretch"),
+        ("--set=9", "parts have a partner of their own: ask for --set="),
+        ("--out=x.txt", "x.txt"),
+    ],
+)
+def test_what_cannot_be_mixed_is_refused(folder, flag, said):
+    done = match("mix", "music/song0.flac", "--max-stretch=0.1", flag, cwd=folder)
+    assert done.returncode == 2
+    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not list(folder.glob("mashup*")) and not list(folder.glob("x*"))

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from mashjax.audio import files
+from mashjax.data.layouts.folders import original
 from mashjax.errors import UserError
 from mashjax.library.comparing import Match
+from mashjax.library.finding import Part, Partner
 from mashjax.library.segments import Segment
 from mashjax.mixing.outputs import Outputs, write
 from mashjax.mixing.pipeline import Options, make_mashup
@@ -28,6 +30,51 @@ class Choice:
     partner: Segment
     path: pathlib.Path
     match: Match
+
+
+def choose(
+    found: Sequence[tuple[Part, Sequence[Partner]]],
+    *,
+    song: pathlib.Path,
+    root: pathlib.Path,
+    pick: int,
+    count: int,
+) -> list[Choice]:
+    """What to play of what was found for the parts of a song.
+
+    Args:
+      found: parts with their partners, best first; see `finding.find`.
+      song: how messages call the song; root: the folder that partners' paths begin at.
+      pick: of all pairs, in the order of their scores, the how manieth; 1 is the best.
+      count: so many parts in the song's order, those with the best partners, each with its best
+        that plays in no other; 1: the picked pair alone. All have the role of the best.
+
+    Raises:
+      UserError: there are not so many.
+    """
+    pairs = [(part, partner) for part, partners in found for partner in partners]
+    pairs.sort(key=lambda pair: -pair[1].match.total)
+    if len(pairs) < pick:
+        raise UserError(
+            f"{song}: {len(pairs)} pairs were found within the limits, so there is no pick {pick}: "
+            "try a greater --max-stretch or --max-shift, or index more songs"
+        )
+    chosen = pairs[pick - 1 : pick]
+    for part, partner in pairs if count > 1 else []:
+        fits = partner.match.role == chosen[0][1].match.role
+        parts, partners = {p.segment.number for p, _ in chosen}, {p.part.id for _, p in chosen}
+        if fits and part.segment.number not in parts and partner.part.id not in partners:
+            chosen.append((part, partner))
+    if len(chosen) < count:
+        raise UserError(
+            f"{song}: {len(chosen)} of its {len(found)} parts have a partner of their own: ask for "
+            f"--set={len(chosen)}, or index more songs"
+        )
+    chosen = sorted(chosen[:count], key=lambda pair: pair[0].segment.number)
+    return [
+        Choice(part.segment, other.part.segment, root / original(other.part.song), other.match)
+        for part, other in chosen
+    ]
 
 
 def play(
