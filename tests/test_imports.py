@@ -31,6 +31,7 @@ def test_the_training_path_needs_no_sound_library():
         "mashjax.library.finding",
         "mashjax.evaluate",
         "mashjax.reconstruct",
+        "mashjax.service.app",
     ],
 )
 def test_a_command_imports_jax_only_when_it_needs_it(module):

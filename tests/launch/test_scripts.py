@@ -249,13 +249,13 @@ def stages():
     return found
 
 
-def test_the_container_has_both_targets_and_cpu_is_what_one_gets():
-    assert list(stages()) == ["wheel", "base", "cuda", "cpu"]
+def test_the_container_has_its_targets_and_cpu_is_what_one_gets():
+    assert list(stages()) == ["wheel", "base", "cuda", "serve", "cpu"]
     known = {"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "RUN", "USER", "WORKDIR"}
     assert {word for _, lines in stages().values() for word, _ in lines} <= known
 
 
-@pytest.mark.parametrize("target", ["cpu", "cuda"])
+@pytest.mark.parametrize("target", ["cpu", "cuda", "serve"])
 def test_the_container_runs_as_a_user_without_rights(target):
     base, lines = stages()[target]
     assert base == "base"

@@ -1,0 +1,1 @@
+"""The service: a web page and its API over a library, guarded."""
