@@ -12,6 +12,7 @@ SAID = 2  # reasons
 # (of a lead over this backing, of a backing under this lead)
 _SAY = {
     "harmony": ("the chords agree beat by beat",) * 2,
+    "chords": ("the chords change together",) * 2,
     "rhythm": ("its drums fall where yours do", "it moves with your beat"),
     "spectrum": ("it leaves the band of your voice free", "its voice stands out of your backing"),
     "voice": ("nobody sings against your voice", "it sings where nobody else does"),
@@ -36,7 +37,7 @@ def explain(
     gain = {part: weights[part] * (match.parts[part] - usual[part]) for part in match.parts}
     best = sorted((part for part in gain if gain[part] > 0), key=lambda part: -gain[part])
     side = 0 if match.role == "lead" else 1
-    said = [_SAY[part][side] for part in best[:SAID] if part in _SAY]
+    said = [_SAY[part][side] for part in best[:SAID]]
     return ", ".join(
         [_tempo(query, candidate, match, rules), *_key(query, candidate, match, rules), *said]
     )

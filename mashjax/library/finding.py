@@ -213,7 +213,7 @@ def weights_in_use(library: Library) -> Mapping[str, float]:
     """Those learned from ratings, or the default."""
     newest = sa.select(WEIGHTS.c.weights).where(WEIGHTS.c.in_use).order_by(WEIGHTS.c.version.desc())
     with library.reading() as connection:
-        return connection.scalar(newest.limit(1)) or DEFAULT_WEIGHTS
+        return {**DEFAULT_WEIGHTS, **(connection.scalar(newest.limit(1)) or {})}
 
 
 def _read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Part]:

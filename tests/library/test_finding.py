@@ -119,7 +119,7 @@ def test_the_planted_partner_is_first_with_its_transform_and_a_reason(library, s
     assert best.match.stretch_percent == pytest.approx(4, abs=0.01)
     assert best.why.startswith(
         "same tempo once it is played 4.0 % slower, in the same key once it is moved 2 semitones "
-        "up, the chords agree beat by beat"
+        "up, the chords change together, "
     )
     assert len(found) == 5 and len({p.part.song for p in found}) == 5  # one segment of each song
     totals = [p.match.total for p in found]
