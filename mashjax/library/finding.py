@@ -25,7 +25,10 @@ from mashjax.library.segments import VERSION, Segment
 from mashjax.library.tables import SEGMENTS, SONGS, WEIGHTS, segment_of
 from mashjax.music.alignment import Limits
 
-COMPARED = 300
+COMPARED = 400
+"""Of those that pass the rules: all in a library of 1,000 segments. A larger one may keep a partner
+whose chords are no loop: of 40 planted ones, half were among the first 3 % by sketches, nine in ten
+among the first 26 %."""
 
 
 @dataclasses.dataclass(frozen=True)
