@@ -118,9 +118,7 @@ def play(
         accept=outputs.accept,
         progress=progress,
     )
-    mashup.report["set"] = [
-        _told(choice, start) for choice, start in zip(choices, tracks.starts, strict=True)
-    ]
+    mashup.report["set"] = [_told(*one) for one in zip(choices, pieces, tracks.starts, strict=True)]
     titles = [f"{song.stem} x {choice.path.stem}" for choice in choices]
     others = {
         cue: cue_sheet(out, titles, tracks.starts).encode(),
@@ -204,15 +202,16 @@ def _divided(beats: np.ndarray, divide: int) -> np.ndarray:
     return np.interp(np.arange(n * divide + 1) / divide, np.arange(n + 1), beats)
 
 
-def _told(choice: Choice, start: float) -> dict[str, Any]:
-    part, partner, match = choice.part, choice.partner, choice.match
+def _told(choice: Choice, piece: Piece, start: float) -> dict[str, Any]:
+    """What plays from `start` (seconds of the set) on, for the report."""
+    match, own, its = choice.match, piece.beats.astype(float), piece.partner_beats.astype(float)
     return {
         "start": round(start, 3),
-        "part": {"start": round(part.start, 3), "end": round(part.end, 3)},
+        "part": {"start": round(own[0], 3), "end": round(own[-1], 3)},
         "partner": {
             "path": os.fspath(choice.path),
-            "start": round(partner.start, 3),
-            "end": round(partner.end, 3),
+            "start": round(its[0], 3),
+            "end": round(its[-1], 3),
         },
         "role": match.role,
         "stretch_percent": round(match.stretch_percent, 2),

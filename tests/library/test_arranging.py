@@ -109,6 +109,8 @@ def test_a_set_is_written_whole(segment, tmp_path):
     out = tmp_path / "set.flac"
     report = play(song, choices, out=out, options=Options(masks="none"))
     assert [one["start"] for one in report["set"]] == [0.0, 8.0]
+    assert [one["part"]["start"] for one in report["set"]] == [0.0, 24.0]
+    assert [one["partner"]["start"] for one in report["set"]] == [0.0, 8.0]
     assert report["alignment"]["lead"] == 1
     assert json.loads((tmp_path / "set.json").read_text())["set"] == report["set"]
     assert soundfile.info(out).duration == pytest.approx(16.0, abs=1e-3)
