@@ -146,23 +146,22 @@ def test_a_file_that_vanishes_is_noticed_and_not_made_again(tmp_path):
 def test_a_read_only_library_is_read_and_not_written():
     with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
         folder = pathlib.Path(name)
+        user = os.geteuid()
         with opened(folder / "x.library", create=True) as library:
             set_setting(library, "folder", "/music")
-        (folder / "x.library").chmod(0o444)
-        folder.chmod(0o555)
-        user = os.geteuid()
-        if user == 0:
-            os.seteuid(65534)  # permissions are no matter to root
-        try:
-            with opened(folder / "x.library") as library:
+            (folder / "x.library").chmod(0o444)
+            folder.chmod(0o555)
+            if user == 0:
+                os.seteuid(65534)  # permissions are no matter to root
+            try:  # each transaction opens the file again
                 assert settings(library) == {"folder": "/music"}
                 with pytest.raises(UserError, match="is read-only"):
                     set_setting(library, "more", "x")
                 with pytest.raises(UserError, match="lock: cannot be written"):
                     library.holding().__enter__()
-        finally:
-            os.seteuid(user)
-            folder.chmod(0o755)
+            finally:
+                os.seteuid(user)
+                folder.chmod(0o755)
 
 
 HOLD = """
