@@ -12,14 +12,14 @@ from mashjax.music.tiv import tiv
 
 ROLES = ("lead", "backing")  # what the query gives to the pair; the candidate gives the other
 WEIGHTS = {
-    "harmony": 0.22,  # notes that sound together, beat by beat
-    "chords": 0.22,  # chords that change together
-    "rhythm": 0.13,  # onsets at the same moments
-    "spectrum": 0.04,  # a lead that its backing does not cover
+    "harmony": 0.28,  # notes that sound together, beat by beat
+    "chords": 0.2,  # chords that change together
+    "rhythm": 0.2,  # onsets at the same moments
+    "spectrum": 0.03,  # a lead that its backing does not cover
     "voice": 0.1,  # a lead, and no second one at the same time
-    "key": 0.06,  # common notes of both scales
-    "loudness": 0.02,
-    "overlap": 0.15,  # how much of the query is covered
+    "key": 0.03,  # common notes of both scales
+    "loudness": 0.01,
+    "overlap": 0.09,  # how much of the query is covered
     "effort": 0.06,  # little stretching and shifting
 }
 """Of the parts of the score: found on 20 songs' stems (`tests/benchmarks/ranking.py --first=6`)."""

@@ -53,7 +53,7 @@ def pop_song(
     cache: a folder in which rendered stems are kept; wanted: the stems to render, others are
     silent.
     """
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(folder.name.encode()).digest()[:8]))
+    rng = _rng(folder)
     score = read_score(folder)
     lead, backing = arrange(score, rng=rng)
     seconds = min(seconds, float(score.beats[-1]))
@@ -90,6 +90,16 @@ def pop_song(
         tonic=tonic,
         mode=mode,
     )
+
+
+def has_bass(folder: pathlib.Path) -> bool:
+    """Whether the song's arrangement has a bass line."""
+    _, backing = arrange(read_score(folder), rng=_rng(folder))
+    return any(part.program in BASSES and not part.drums for part in backing)
+
+
+def _rng(folder: pathlib.Path) -> np.random.Generator:
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(folder.name.encode()).digest()[:8]))
 
 
 def _play(parts: list[Part], *, seconds: float) -> np.ndarray:

@@ -5,7 +5,9 @@
 reads POP909 from the folder named by MASHJAX_MUSIC and needs FluidSynth. Of each song a segment of
 one half of the band (voice, bass, drums) is the query. The other half (keys, guitars, pads) was
 transposed by 1 to 3 semitones either way, stretched by up to 8 %, and described by itself; its
-segment over the same bars is what is sought, among those of other songs' halves. The chroma
+segment over the same bars is what is sought, among those of other songs' halves (of all pairs of
+segments that share four bars, it is the one with the most melody; songs without a bass are left
+out, since a tune over drums goes with many chords). The chroma
 correlation of AutoMashUpper (Davies et al. 2014) is asked the same. What was rendered and
 described is kept in FOLDER: 7 minutes of one core the first time.
 """
@@ -13,6 +15,7 @@ described is kept in FOLDER: 7 minutes of one core the first time.
 import argparse
 import dataclasses
 import functools
+import itertools
 import json
 import pathlib
 import pickle
@@ -24,6 +27,7 @@ import numpy as np
 import popsongs
 
 from mashjax.audio.stretch import warp
+from mashjax.data.layouts.midi import read_score
 from mashjax.library.comparing import compare
 from mashjax.library.describing import describe
 from mashjax.library.segments import Segment, Song
@@ -33,6 +37,7 @@ from mashjax.tasks.mashup import ModelState
 SECONDS = 90.0
 STEP = 13  # folders from song to song, as in analysis.py: those are rendered once
 SHIFTS = np.arange(-6, 7)
+BARS = 4  # that the query and what is sought share at least
 
 Found = tuple[float, float, float]  # score, stretch in percent, shift in semitones
 Finder = Callable[[Segment, list[Segment]], list[Found | None]]
@@ -40,31 +45,35 @@ Finder = Callable[[Segment, list[Segment]], list[Found | None]]
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
-    """Both halves of a song; the second is `shift` semitones higher and `ratio` times as long."""
+    """Both halves of a song; the second is `shift` semitones higher and `ratio` times as long.
+
+    melody: (start, end) of its notes in seconds.
+    """
 
     query: Song
     hidden: Song
     shift: int
     ratio: float
+    melody: list[tuple[float, float]]
 
     @property
     def count(self) -> int:
         """Segments that the library has of this song."""
         return len(self.query.segments) + len(self.hidden.segments)
 
-    def pair(self) -> tuple[Segment, Segment, float] | None:
-        """The query and what is sought, the two segments that share most bars, and seconds (of the
-        query's song) from the one's start to the other's; None: no four bars are shared."""
-        best: tuple[float, Segment, Segment, float] | None = None
-        for query in self.query.segments:
-            for hidden in self.hidden.segments:
-                start, end = hidden.start / self.ratio, hidden.end / self.ratio
-                shared = min(end, query.end) - max(start, query.start)
-                if best is None or shared > best[0]:
-                    best = shared, query, hidden, start - query.start
-        if best is None or best[0] < 4 * 60 / best[1].tempo_bpm * best[1].beats_per_bar - 0.5:
-            return None
-        return best[1:]
+    @functools.cached_property
+    def pair(self) -> tuple[Segment, Segment, float]:
+        """The query and what is sought, the two segments that share most of the melody, and seconds
+        of it."""
+        pairs = itertools.product(self.query.segments, self.hidden.segments)
+        return max(((q, h, self._sung(q, h)) for q, h in pairs), key=lambda pair: pair[2])
+
+    def _sung(self, query: Segment, hidden: Segment) -> float:
+        first = max(query.start, hidden.start / self.ratio)
+        last = min(query.end, hidden.end / self.ratio)
+        if last - first < query.beats_per_bar * BARS * 60 / query.tempo_bpm - 0.1:
+            return 0.0
+        return sum(max(0.0, min(end, last) - max(start, first)) for start, end in self.melody)
 
 
 def main() -> int:
@@ -96,11 +105,12 @@ def main() -> int:
 def songs_of(
     folders: list[pathlib.Path], *, args: argparse.Namespace
 ) -> tuple[list[Planted], list[Segment]]:
-    """The planted songs that have a pair, and segments of other songs up to the wanted number."""
+    """The planted songs, and segments of other songs up to the wanted number."""
     songs: list[Planted] = []
-    for folder in folders[args.first :: STEP]:
+    for folder in filter(popsongs.has_bass, folders[args.first :: STEP]):
         song = planted(folder, cache=args.cache)
-        songs += [song] if song.pair() else []
+        if song.query.segments and song.hidden.segments and song.pair[2] > 0:
+            songs.append(song)
         if len(songs) == args.pairs:
             break
     others: list[Segment] = []
@@ -118,9 +128,7 @@ def ranked(
     its transform was found: the shift exactly, the stretch within 2 %."""
     ranks, right = [], []
     for song in songs:
-        pair = song.pair()
-        assert pair is not None
-        query, hidden, _ = pair
+        query, hidden, _ = song.pair
         halves = [half for one in songs if one is not song for half in (one.query, one.hidden)]
         rest = [segment for half in halves for segment in half.segments]
         found = find(query, [hidden, *rest, *others])
@@ -182,7 +190,8 @@ def planted(folder: pathlib.Path, *, cache: pathlib.Path) -> Planted:
         return _describe(lead + rhythm), _describe(moved[0])
 
     query, hidden = _kept(cache / f"{folder.name} planted.pickle", make)
-    return Planted(query=query, hidden=hidden, shift=shift, ratio=ratio)
+    melody = [(note.start, note.end) for note in read_score(folder).melody]
+    return Planted(query=query, hidden=hidden, shift=shift, ratio=ratio, melody=melody)
 
 
 def other(folder: pathlib.Path, *, cache: pathlib.Path) -> Song:
