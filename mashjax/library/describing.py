@@ -17,7 +17,7 @@ FLOOR_DB = -80.0  # under full scale: silence
 QUIET = 1e-6  # of a phrase's loudest band: what is below it has no timbre
 OF_SONG = 1.0  # how much the song's pitch classes say for a phrase's key beside its own
 UNSURE_BEAT = 0.25  # confidence
-UNSURE_KEY = 0.05  # confidence
+UNSURE_KEY = 0.25  # confidence: songs have 0.37 to 1, drums alone and noise mostly less
 DRIFT = 0.04  # of the tempo, between a song's slow and its fast quarter
 BLOCK = 2048  # frames of the spectrum at a time, so that memory does not grow with the song
 

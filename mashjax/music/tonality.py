@@ -14,14 +14,18 @@ BASS = 220.0  # Hz; where the bass line ends
 BLOCK = 256
 TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
-# Krumhansl & Kessler 1982, Psychological Review 89(4): how well each pitch class fits a key.
-MAJOR = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
-MINOR = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17])
-
-# What a note's third and fifth harmonics leave on other pitch classes, and what minor keys lack in
-# a correlation beside their relatives: 45 pop songs rendered from MIDI (score .79 without, .90).
-OVERTONES = {7: 0.25, 4: 0.12}
-FOR_MINOR = 0.02
+# How well each pitch class fits a key, and how much more likely a minor key is: softmax regression,
+# towards Krumhansl & Kessler 1982 (Psychological Review 89(4)), on the notes of 367 pop songs with
+# six harmonics each. Those profiles themselves take harmonics for a fifth higher (measured: .67
+# instead of .93 on 60 other songs, rendered).
+MAJOR = np.array(
+    [0.579, -0.355, 0.118, -0.348, 0.553, -0.012, -0.339, 0.697, -0.206, 0.023, -0.78, 0.07]
+)
+MINOR = np.array(
+    [0.657, -0.542, 0.15, 0.325, -0.417, -0.154, 0.016, 0.398, -0.28, -0.458, 0.086, 0.218]
+)
+FOR_MINOR = 0.389
+SHAPED = 0.4  # deviation of pitch classes over their mean: chords have 0.5 to 0.8, drums 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,24 +122,19 @@ def pitch_classes(p: Peaks, *, tuning_cents: float) -> tuple[np.ndarray, np.ndar
 def key_of(chroma: np.ndarray) -> tuple[Key, np.ndarray]:
     """The key of a song's pitch classes [12], and the probability of each of the 24.
 
-    Correlation with the profiles of Krumhansl & Kessler at 12 rotations, once harmonics are taken
-    off; probabilities [2, 12] (major, minor; C first) are a softmax over the correlations.
+    The pitch classes' shape is multiplied by each key's profile; probabilities [2, 12] (major,
+    minor; C first) are a softmax over the products.
     """
     if chroma.sum() <= 0:
         return Key(tonic="C", mode="major", confidence=0.0), np.full((2, 12), 1 / 24)
-    harmonics = sum(share * np.roll(chroma, up) for up, share in OVERTONES.items())
-    x = np.maximum(0.0, chroma - harmonics)
-    x = x - x.mean()
+    x = chroma - chroma.mean()
     x = x / (np.linalg.norm(x) + 1e-9)
-    fit = np.empty((2, 12))
-    for m, profile in enumerate((MAJOR, MINOR)):
-        z = profile - profile.mean()
-        z = z / np.linalg.norm(z)
-        fit[m] = [x @ np.roll(z, tonic) for tonic in range(12)]
+    fit = np.array([[x @ np.roll(z, tonic) for tonic in range(12)] for z in (MAJOR, MINOR)])
     fit[1] += FOR_MINOR
     likely = np.exp(12 * (fit - fit.max()))
     likely /= likely.sum()
     mode, tonic = np.unravel_index(int(fit.argmax()), fit.shape)
-    flat = np.sort(fit.ravel())
-    sure = float(np.clip(flat[-1], 0, 1) * np.clip(0.3 + (flat[-1] - flat[-2]) * 5, 0, 1))
+    # Noise has a key by chance: what counts is that its pitch classes hardly differ.
+    shaped = min(1.0, float(chroma.std() / chroma.mean()) / SHAPED)
+    sure = float(likely.max()) * shaped
     return Key(tonic=TONICS[tonic], mode=("major", "minor")[mode], confidence=sure), likely

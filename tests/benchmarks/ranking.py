@@ -37,6 +37,7 @@ from mashjax.tasks.mashup import ModelState
 SECONDS = 90.0
 STEP = 13  # folders from song to song, as in analysis.py: those are rendered once
 SHIFTS = np.arange(-6, 7)
+MORE = 20  # songs of which both halves are in the library, beside those with a query
 BARS = 4  # that the query and what is sought share at least
 
 Found = tuple[float, float, float]  # score, stretch in percent, shift in semitones
@@ -113,7 +114,8 @@ def songs_of(
             songs.append(song)
         if len(songs) == args.pairs:
             break
-    others: list[Segment] = []
+    halves = [planted(f, cache=args.cache) for f in folders[args.first + 6 :: STEP][:MORE]]
+    others = [x for song in halves for x in (*song.query.segments, *song.hidden.segments)]
     for folder in folders[args.first + 2 :: STEP] + folders[args.first + 4 :: STEP]:
         if len(others) + sum(s.count for s in songs) >= args.segments:
             break
