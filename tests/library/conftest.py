@@ -52,7 +52,7 @@ def make_segment(seed: int, *, bars: int = 8, tempo: float = 120.0, key: int = 0
         tempo_bpm=tempo,
         tonic=key,
         mode="major",
-        key_confidence=0.5,
+        key_confidence=0.9,
         tuning_cents=0.0,
         loudness_lufs=-14.0,
         brightness_hz=1500.0,

@@ -39,7 +39,7 @@ def add(library, path, *segments, sha256="", version=VERSION) -> int:
         "beats_per_bar": 4,
         "tonic": 0,
         "mode": "major",
-        "key_confidence": 0.5,
+        "key_confidence": 0.9,
         "doubts": ["no clear key"],
     }
     with library.writing() as connection:

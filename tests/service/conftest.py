@@ -105,7 +105,7 @@ def make_segment(seed: int, *, number: int, tempo: float) -> Segment:
         tempo_bpm=tempo,
         tonic=0,
         mode="major",
-        key_confidence=0.5,
+        key_confidence=0.9,
         tuning_cents=0.0,
         loudness_lufs=-14.0,
         brightness_hz=900.0,
@@ -131,7 +131,7 @@ def add_song(connection: sa.Connection, path: str, *, seed: int, tempo: float) -
         beats_per_bar=4,
         tonic=0,
         mode="major",
-        key_confidence=0.5,
+        key_confidence=0.9,
         doubts=(),
         segments=tuple(segments),
     )
