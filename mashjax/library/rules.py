@@ -75,7 +75,7 @@ class Rules:
                 bpm = query.tempo_bpm / tempo["times"]
                 each.append(
                     sa.select(s.id).where(
-                        s.beats_per_bar == query.beats_per_bar / meter["times"],
+                        s.beats_per_bar == round(query.beats_per_bar / meter["times"]),
                         s.tempo_bpm.between(bpm / most, bpm * most),
                         *conditions,
                     )
