@@ -4,6 +4,10 @@
     python -m mashjax.match find SONG          for each part of it, what mixes with it, and why
     python -m mashjax.match mix SONG           the best pair as a mashup; --set=N: N parts of SONG,
                                                each with a partner of its own, one after another
+    python -m mashjax.match rate PAIR 1..5     what you think of a pair that find names, 5 is best
+    python -m mashjax.match learn              weigh the score's parts as your ratings do
+    python -m mashjax.match map                draw the library: what sounds alike lies together
+    python -m mashjax.match status             songs, doubts, drift of new songs, weights
 
 --library: a file, or postgresql://user@host/database. Songs are wav, mp3, flac or ogg files; SONG
 need not be in the library. index goes on where it was interrupted.
@@ -146,7 +150,7 @@ def _mix(arguments: Sequence[str]) -> None:
     if not path.is_file():
         path = root / original(found[0][0].song)
     choices = choose(found, song=path, root=root, pick=FLAGS.pick, count=FLAGS.set)
-    out = pathlib.Path(FLAGS.out)
+    out = pathlib.Path(FLAGS.out or "mashup.wav")
     report = play(path, choices, out=out, options=Options(limits=limits), progress=progress)
     if FLAGS.json:
         print(json.dumps(report, indent=1, ensure_ascii=False))
@@ -162,6 +166,91 @@ def _mix(arguments: Sequence[str]) -> None:
         f"{out}, {out.with_suffix('.cue')}, {out.with_suffix('.json')}, {out.stem}_stems: "
         f"{output['seconds']:.1f} s, {output['lufs']:.1f} LUFS"
     )
+
+
+def _rate(arguments: Sequence[str]) -> None:
+    from mashjax.library.rating import rate_pair
+
+    if len(arguments) != 2 or not arguments[1].isdecimal():
+        raise UserError("rate needs a pair, as find names it, and a number from 1 to 5; see --help")
+    pair, rating = arguments[0], int(arguments[1])
+    with _library() as library:
+        match = rate_pair(library, pair, rating)
+    if FLAGS.json:
+        parts = {name: round(value, 4) for name, value in match.parts.items()}
+        _print_json(
+            {"pair": pair, "rating": rating, "total": round(match.total, 4), "parts": parts}
+        )
+    else:
+        print(f"pair {pair}, score {match.total:.3f}: rated {rating}")
+
+
+def _learn(arguments: Sequence[str]) -> None:
+    from mashjax.library.rating import learn_weights
+
+    _none(arguments)
+    with _library() as library:
+        learned, version = learn_weights(library)
+    if FLAGS.json:
+        about = {"version": version, "in_use": learned.better, "note": learned.note}
+        _print_json({**about, **dataclasses.asdict(learned)})
+    else:
+        use = "in use" if learned.better else "kept, not in use"
+        print(f"version {version} of the weights, {use}: {learned.note}")
+        for name, before in learned.before.items():
+            print(f"  {name:<12}{before:.3f} -> {learned.after[name]:.3f}")
+
+
+def _map(arguments: Sequence[str]) -> None:
+    from mashjax.library.overview import draw_map, groups_of
+
+    _none(arguments)
+    out = FLAGS.out or "map.png"
+    with _library() as library:
+        points, groups = draw_map(library, out, colour=FLAGS.colour)
+    about = groups_of(points)
+    if FLAGS.json:
+        shares = [round(share, 4) for share in groups.explained]
+        silhouette = round(groups.silhouette, 4)
+        found = {"segments": len(points), "explained": shares, "silhouette": silhouette}
+        _print_json({"out": out, **found, "groups": about})
+    else:
+        print(f"{out}: {len(points)} segments, {sum(groups.explained):.0%} of what varies")
+        for row in about:
+            songs = f"{row['segments']} segments of {row['songs']} songs"
+            print(f"  group {row['group']}: {songs}, {row['tempo_bpm']:.0f} BPM, {row['key']}")
+
+
+def _status(arguments: Sequence[str]) -> None:
+    from mashjax.library.finding import weights_in_use
+    from mashjax.library.overview import status
+    from mashjax.library.rating import newest_ratings
+
+    _none(arguments)
+    with _library() as library:
+        found, weights = status(library, days=FLAGS.days), weights_in_use(library)
+        ratings = len(newest_ratings(library))
+    if FLAGS.json:
+        drift = [{**dataclasses.asdict(d), "found": d.found} for d in found.drift]
+        about = {**dataclasses.asdict(found), "drift": drift, "ratings": ratings}
+        _print_json({"library": library.name, **about, "weights": dict(weights)})
+        return
+    print(
+        f"{library.name}: {found.songs} songs, {found.segments} segments, {ratings} rated pairs\n"
+        + ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+    )
+    if found.outdated:
+        print(f"{found.outdated} songs were described by another version: run match index FOLDER")
+    if found.drift:
+        drifted = [d for d in found.drift if d.found]
+        for d in drifted:
+            print(f"the {found.new} new songs differ in {d.feature}: {d.before:.2f} -> {d.now:.2f}")
+        if not drifted:
+            print(f"the {found.new} new songs are like the others")
+    elif found.new:
+        print(f"{found.new} new songs: too few, of them or of others, to compare")
+    for song, doubts in found.doubted.items():
+        print(f"not in the pool: {song}: {', '.join(doubts)}")
 
 
 def _described(part: "Part") -> dict[str, Any]:
@@ -239,6 +328,15 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
+def _print_json(about: dict[str, Any]) -> None:
+    print(json.dumps(about, indent=1, ensure_ascii=False))
+
+
+def _none(arguments: Sequence[str]) -> None:
+    if arguments:
+        raise UserError(f"what is {arguments[0]!r}? The rest of it are --flags; see --help")
+
+
 def _one(arguments: Sequence[str], what: str) -> str:
     if len(arguments) != 1:
         raise UserError(f"needs {what}, and got {len(arguments)} names; see --help")
@@ -256,7 +354,15 @@ def _library(*, create: bool = False) -> "Iterator[Library]":
         yield library
 
 
-VERBS: dict[str, Callable[[Sequence[str]], None]] = {"index": _index, "find": _find, "mix": _mix}
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {
+    "index": _index,
+    "find": _find,
+    "mix": _mix,
+    "rate": _rate,
+    "learn": _learn,
+    "map": _map,
+    "status": _status,
+}
 
 
 def _define_flags() -> None:
@@ -279,7 +385,15 @@ def _define_flags() -> None:
     )
     flags.DEFINE_integer("pick", 1, "mix: which pair, of all in the order of their scores", 1)
     flags.DEFINE_integer("set", 1, "mix: so many parts of SONG, one after another", 1)
-    flags.DEFINE_string("out", "mashup.wav", "mix: the mashup; its ending says the format")
+    flags.DEFINE_string(
+        "out",
+        None,
+        "mix: the mashup, mashup.wav; map: a .png, or a page of its own, .html: map.png",
+    )
+    flags.DEFINE_enum("colour", "group", ["key", "tempo", "group"], "map: what colours say")
+    flags.DEFINE_float(
+        "days", 1.0, "status: new is what came so many days before the newest song", 0.0
+    )
     flags.DEFINE_integer("top", 3, "find: partners for each part", 1, 100)
 
 

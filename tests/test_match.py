@@ -67,8 +67,8 @@ def test_partners_are_found_and_told(folder):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "say one of index, find"),
-        (("fnd", "x"), "say one of index, find"),
+        ((), "say one of index, find, mix, rate, learn, map, status"),
+        (("fnd", "x"), "say one of index, find, mix, rate, learn, map, status"),
         (("find",), "needs the song"),
         (("index", "a", "b"), "needs the folder of songs, and got 2 names"),
         (("index", "absent"), "absent: no such folder"),
@@ -76,6 +76,14 @@ def test_partners_are_found_and_told(folder):
         (("find", "x.wav"), "mashjax.library: there is no library yet; make one with"),
         (("find", "x.wav", "--library=mongodb://x"), "mongodb:// is not supported"),
         (("find", "x.wav", "--role=both"), "role"),
+        (("rate", "1-2-lead"), "rate needs a pair, as find names it, and a number from 1 to 5"),
+        (("rate", "1-2-lead", "good"), "rate needs a pair, as find names it, and a number"),
+        (("rate", "1-2-lead", "4"), "mashjax.library: there is no library yet; make one with"),
+        (("learn", "more"), "what is 'more'?"),
+        (("learn",), "mashjax.library: there is no library yet"),
+        (("map", "--colour=mood"), "colour"),
+        (("map",), "mashjax.library: there is no library yet"),
+        (("status",), "mashjax.library: there is no library yet"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(arguments, says, tmp_path):
@@ -121,3 +129,43 @@ def test_what_cannot_be_mixed_is_refused(folder, flag, said):
     assert done.returncode == 2
     assert said in done.stderr and len(done.stderr.splitlines()) == 1
     assert not list(folder.glob("mashup*")) and not list(folder.glob("x*"))
+
+
+def test_a_pair_is_rated_and_little_is_not_learned_from(folder):
+    found = match("find", "music/song0.flac", "--json", "--max-stretch=0.1", cwd=folder)
+    partner = json.loads(found.stdout)["parts"][0]["partners"][0]
+    done = match("rate", partner["pair"], "4", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    rated = json.loads(done.stdout)
+    assert (rated["pair"], rated["rating"]) == (partner["pair"], 4)
+    assert set(rated["parts"]) == set(partner["parts"])
+    assert match("rate", partner["pair"], "5", cwd=folder).stdout.endswith(": rated 5\n")
+    for arguments, says in {
+        ("rate", partner["pair"], "6"): "a rating of 6: say 1 (bad) to 5 (good)",
+        ("rate", "77-1-lead", "3"): "there is no segment 77 any more",
+        ("rate", "song0.flac", "3"): "song0.flac: not a pair; match find names them",
+        ("learn",): "has ratings of 1 pairs, and to learn from them takes 10",
+    }.items():
+        done = match(*arguments, cwd=folder)
+        assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+        assert says in done.stderr
+
+
+def test_the_library_is_drawn_and_its_state_told(folder):
+    done = match("map", "--out=map.html", "--colour=key", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    about = json.loads(done.stdout)
+    assert (folder / "map.html").read_text().count("<circle") == about["segments"] > 1
+    assert sum(group["segments"] for group in about["groups"]) == about["segments"]
+    done = match("map", "--colour=tempo", cwd=folder)
+    assert done.stdout.startswith(f"map.png: {about['segments']} segments, "), done.stderr
+    assert (folder / "map.png").read_bytes().startswith(b"\x89PNG")
+    refused = match("map", "--out=map.pdf", cwd=folder)
+    assert refused.returncode == 2 and "map.pdf" in refused.stderr
+
+    state = json.loads(match("status", "--json", cwd=folder).stdout)
+    assert (state["songs"], state["new"], state["drift"]) == (2, 0, [])
+    assert sorted([*state["pool"], *state["doubted"]]) == ["song0.flac", "song1.flac"]
+    assert sum(state["weights"].values()) == pytest.approx(1)
+    told = match("status", cwd=folder).stdout
+    assert told.startswith("mashjax.library: 2 songs, ")

@@ -1,4 +1,4 @@
-"""A segment as a row of numbers with names: to group, to draw, and to compare distributions."""
+"""A segment as a row of numbers: to group, to draw, and to compare distributions."""
 
 from collections.abc import Sequence
 
@@ -24,11 +24,6 @@ SCALES = {
 def table(segments: Sequence[Segment]) -> np.ndarray:
     """Float64 [segments, features], in the order of `SCALES`."""
     return np.array([_row(segment) for segment in segments], float).reshape(-1, len(SCALES))
-
-
-def named(segment: Segment) -> dict[str, float]:
-    """The features of one segment, rounded, by name."""
-    return {name: round(x, 4) for name, x in zip(SCALES, _row(segment), strict=True)}
 
 
 def vectors(segments: Sequence[Segment]) -> np.ndarray:

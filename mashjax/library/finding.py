@@ -92,7 +92,7 @@ class Finder:
             rows = np.flatnonzero(passed)
             scores = sketch_scores(query.segment, self._sketches[rows], limits=limits)
             best = rows[np.argsort(-scores)[:COMPARED]]
-            parts = _read(connection, SEGMENTS.c.id.in_(self._ids[best].tolist()))
+            parts = read_parts(connection, SEGMENTS.c.id.in_(self._ids[best].tolist()))
         return self._ranked(query, parts, role=role, limits=limits, weights=weights)[:top]
 
     def _read_sketches(self, connection: sa.Connection) -> None:
@@ -202,7 +202,7 @@ def parts_of(song: str | os.PathLike, library: Library) -> list[Part]:
         )
         row = connection.execute(sa.select(SONGS).where(known, SONGS.c.version == VERSION)).first()
         if row:
-            parts, doubts = _read(connection, SEGMENTS.c.song_id == row.id), row.doubts
+            parts, doubts = read_parts(connection, SEGMENTS.c.song_id == row.id), row.doubts
     if not row:
         described = song_of(path)
         parts = [Part(str(song), segment) for segment in described.segments]
@@ -219,7 +219,8 @@ def weights_in_use(library: Library) -> Mapping[str, float]:
         return {**DEFAULT_WEIGHTS, **(connection.scalar(newest.limit(1)) or {})}
 
 
-def _read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Part]:
+def read_parts(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Part]:
+    """The segments of a library for which `which` holds, in the order of their ids."""
     columns = sa.select(SONGS.c.path, SEGMENTS).join(SONGS).where(which).order_by(SEGMENTS.c.id)
     return [
         Part(row.path, segment_of(row), row.song_id, row.id) for row in connection.execute(columns)

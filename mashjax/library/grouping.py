@@ -5,8 +5,7 @@ import dataclasses
 import numpy as np
 
 MOST_GROUPS = 12  # that a map's colours can still be told apart
-FITTED = 20_000  # segments that groups are made of; the rest join the nearest
-JUDGED = 2_000  # segments by which a number of groups is judged
+JUDGED = 2_000  # segments, at least, by which a number of groups is judged
 KEPT = 0.9  # share of the variance that groups are found in
 SEED = 0
 
@@ -37,39 +36,34 @@ def group(x: np.ndarray) -> Groups:
     from sklearn.decomposition import PCA
 
     x = np.asarray(x, float)
-    rng = np.random.default_rng(SEED)
-    some = np.sort(rng.permutation(len(x))[:FITTED])
-    distinct = len(np.unique(x[some], axis=0))
+    distinct = len(np.unique(x, axis=0))
     if distinct < 2:
         return Groups(np.zeros((len(x), 2)), (0.0, 0.0), np.zeros(len(x), int), 0.0)
-    axes = PCA(n_components=min(x.shape[1], distinct), svd_solver="full").fit(x[some])
+    axes = PCA(n_components=min(x.shape[1], distinct), svd_solver="full").fit(x)
     shares = axes.explained_variance_ratio_
     kept = max(2, int(np.searchsorted(shares.cumsum(), KEPT)) + 1)
     # A component's sign means nothing: the largest entry is positive, or maps would be mirrored.
     signs = np.sign(np.take_along_axis(axes.components_, _largest(axes.components_), axis=1))[:, 0]
     placed = (axes.transform(x) * signs)[:, :kept]
-    labels, silhouette = _groups(placed, some, distinct)
+    labels, silhouette = _groups(placed, distinct)
     shown = np.zeros((len(x), 2))
     shown[:, : placed.shape[1]] = placed[:, :2]
     first, second = [*shares[:2].tolist(), 0.0][:2]
     return Groups(shown, (first, second), labels, silhouette)
 
 
-def _groups(x: np.ndarray, some: np.ndarray, distinct: int) -> tuple[np.ndarray, float]:
-    """Labels of all segments, and the silhouette of `some` of them."""
+def _groups(x: np.ndarray, distinct: int) -> tuple[np.ndarray, float]:
+    """Labels of all segments, and their silhouette."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
-    judged = some[:: max(1, -(-len(some) // JUDGED))]
+    judged = slice(None, None, max(1, len(x) // JUDGED))
     best: tuple[float, np.ndarray] = (0.0, np.zeros(len(x), int))
     for count in range(2, min(MOST_GROUPS, distinct - 2) + 1):
-        fitted = KMeans(count, n_init=4, random_state=SEED).fit(x[some])
-        of_judged = fitted.predict(x[judged])
-        if len(np.unique(of_judged)) < 2:
-            continue
-        score = float(silhouette_score(x[judged], of_judged))
-        if score > best[0]:
-            best = score, fitted.predict(x)
+        labels = KMeans(count, n_init=4, random_state=SEED).fit_predict(x)
+        if len(np.unique(labels[judged])) > 1:
+            score = float(silhouette_score(x[judged], labels[judged]))
+            best = max(best, (score, labels), key=lambda found: found[0])
     silhouette, labels = best
     order = np.argsort(-np.bincount(labels), kind="stable")
     return np.argsort(order)[labels], silhouette

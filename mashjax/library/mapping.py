@@ -13,7 +13,6 @@ from mashjax.music.tonality import TONICS
 
 COLOURS = ("key", "tempo", "group")
 ENDINGS = (".png", ".html")
-MOST_POINTS = 5_000  # in a picture; of more segments, evenly chosen ones are drawn
 RADIUS = 6.0  # of a point, in pixels of the page
 WIDTH, HEIGHT, EDGE = 960, 640, 24  # pixels of the page's drawing
 
@@ -43,21 +42,19 @@ class Point:
         return f"{self.song}, {at}, {self.key}, {self.tempo_bpm:.0f} BPM, group {self.group + 1}"
 
 
-def draw(points: Sequence[Point], path: str | os.PathLike, *, colour: str, title: str) -> None:
+def draw(
+    points: Sequence[Point], path: str | os.PathLike, *, colour: str, title: str, about: str
+) -> None:
     """Write the map to `path`, which ends in .png or .html.
 
-    colour: one of `COLOURS`; the page can change it. title: e.g. the library's name.
+    colour: one of `COLOURS`; the page can change it. title: e.g. the library's name; about: what
+    is drawn.
     """
-    chosen = points[:: max(1, -(-len(points) // MOST_POINTS))]
-    about = f"{len(points)} segments of {len({p.song for p in points})} songs"
-    if len(chosen) < len(points):
-        about += f", {len(chosen)} of them drawn"
     if os.fspath(path).endswith(".html"):
-        page = as_html(chosen, colour=colour, title=title, about=about)
         with open(path, "w", encoding="utf-8") as file:
-            file.write(page)
+            file.write(as_html(points, colour=colour, title=title, about=about))
     else:
-        _draw_png(chosen, path, colour=colour, title=f"{title}: {about}")
+        _draw_png(points, path, colour=colour, title=f"{title}: {about}")
 
 
 def coloured(points: Sequence[Point], by: str) -> tuple[list[str], list[tuple[str, str]]]:

@@ -1,15 +1,19 @@
 """Made songs whose phrases are known, and places for libraries, on SQLite and on PostgreSQL."""
 
+import hashlib
 import os
 import pathlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from mashjax.library.segments import Segment
+from mashjax.library.comparing import sketch
+from mashjax.library.database import Library
+from mashjax.library.segments import VERSION, Segment, Song
+from mashjax.library.tables import SEGMENTS, SONGS, segment_row, song_row
 from mashjax.mixing.demo import SR, demo_parts
 from mashjax.mixing.model import load_model
 
@@ -72,6 +76,43 @@ def make_segment(seed: int, *, bars: int = 8, tempo: float = 120.0, key: int = 0
 def segment():
     """The function `make_segment`."""
     return make_segment
+
+
+def fill_library(
+    library: Library,
+    songs: Mapping[str, Sequence[Segment]],
+    *,
+    doubts: Sequence[str] = (),
+    added: float = 1e9,
+) -> None:
+    """Put songs into a library, by path, as if they had been indexed."""
+    for path, segments in songs.items():
+        first = segments[0]
+        song = Song(
+            seconds=first.end,
+            sample_rate=44100,
+            channels=2,
+            tempo_bpm=first.tempo_bpm,
+            beats_per_bar=4,
+            tonic=first.tonic,
+            mode=first.mode,
+            key_confidence=0.5,
+            doubts=tuple(doubts),
+            segments=tuple(segments),
+        )
+        digest = hashlib.sha256(path.encode()).hexdigest()
+        about = {"sha256": digest, "size": 1, "mtime_ns": 1, "added": added, "version": VERSION}
+        with library.writing() as connection:
+            row = sa.insert(SONGS).values(path=path, **about, **song_row(song))
+            number = connection.scalar(row.returning(SONGS.c.id))
+            rows = [segment_row(x, sketch=sketch(x)) | {"song_id": number} for x in segments]
+            connection.execute(sa.insert(SEGMENTS), rows)
+
+
+@pytest.fixture(scope="session")
+def fill():
+    """The function `fill_library`."""
+    return fill_library
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

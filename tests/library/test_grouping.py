@@ -48,9 +48,3 @@ def test_few_segments_are_one_group(rows):
     assert np.isfinite(found.positions).all()
     same = group(np.ones((10, 5)))
     assert same.count == 1 and not same.positions.any()
-
-
-def test_segments_beyond_those_fitted_join_the_nearest(monkeypatch):
-    monkeypatch.setattr("mashjax.library.grouping.FITTED", 60)
-    x, labels = blobs(3, each=100)
-    np.testing.assert_array_equal(group(x).labels, labels)

@@ -1,0 +1,130 @@
+"""A library as a whole: its songs and its doubts, its groups, and whether new songs are like it."""
+
+import collections
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from mashjax.audio import files
+from mashjax.errors import UserError
+from mashjax.library.database import Library
+from mashjax.library.drift import Drift, drift
+from mashjax.library.features import SCALES, table, vectors
+from mashjax.library.finding import read_parts
+from mashjax.library.grouping import Groups, group
+from mashjax.library.mapping import COLOURS, ENDINGS, Point, draw
+from mashjax.library.segments import VERSION
+from mashjax.library.tables import SEGMENTS, SONGS
+
+MOST_POINTS = 5_000  # on a map; of more segments, evenly chosen ones
+DAY = 86_400.0  # seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """What there is, and what not to rely on.
+
+    pool: the songs to learn from, those without doubts; doubted: the others, with the reasons;
+    outdated: songs of another version of the analysis; new: how many of the pool came last, 0 if
+    all did; drift: of these against the rest, see `drift.drift`.
+    """
+
+    songs: int
+    segments: int
+    pool: list[str]
+    doubted: dict[str, list[str]]
+    outdated: int
+    new: int
+    drift: list[Drift]
+
+
+def status(library: Library, *, days: float = 1.0) -> Status:
+    """days: songs count as new that came within so many days before the newest one."""
+    with library.reading() as connection:
+        songs = connection.execute(sa.select(SONGS).order_by(SONGS.c.path)).all()
+        of_library = sa.select(sa.func.count()).select_from(SEGMENTS)
+        segments = connection.scalar(of_library)
+    current = [song for song in songs if song.version == VERSION]
+    pool = [song for song in current if not song.doubts]
+    newest = max((song.added for song in pool), default=0.0)
+    old: list[np.ndarray] = []
+    new: list[np.ndarray] = []
+    for song in pool:  # one by one, so that memory does not grow with the library
+        with library.reading() as connection:
+            parts = read_parts(connection, SEGMENTS.c.song_id == song.id)
+        if parts:
+            medians = np.median(table([part.segment for part in parts]), axis=0)
+            (new if song.added > newest - days * DAY else old).append(medians)
+    return Status(
+        songs=len(songs),
+        segments=int(segments or 0),
+        pool=[song.path for song in pool],
+        doubted={song.path: list(song.doubts) for song in current if song.doubts},
+        outdated=len(songs) - len(current),
+        new=len(new) if old else 0,
+        drift=drift(np.array(old), np.array(new), names=list(SCALES)),
+    )
+
+
+def draw_map(
+    library: Library, path: str | os.PathLike, *, colour: str = "group"
+) -> tuple[list[Point], Groups]:
+    """Group the segments of the pool and write their map, a .png or an .html file.
+
+    Raises:
+      UserError: no such colour or ending, the place cannot be written, or there is no segment.
+    """
+    if colour not in COLOURS:
+        raise UserError(f"--colour={colour}: say {', '.join(COLOURS)}")
+    files.check_ending(path, ENDINGS)
+    files.check_folder(path)
+    with library.reading() as connection:
+        sound = (SONGS.c.version == VERSION) & (sa.cast(SONGS.c.doubts, sa.Text) == "[]")
+        ids = connection.scalars(
+            sa.select(SEGMENTS.c.id).join(SONGS).where(sound).order_by(SEGMENTS.c.id)
+        ).all()
+    if not ids:
+        raise UserError(f"{library.name}: has no segments to draw; run match index FOLDER")
+    chosen = ids[:: -(-len(ids) // MOST_POINTS)]
+    with library.reading() as connection:
+        parts = read_parts(connection, SEGMENTS.c.id.in_(chosen))
+    groups = group(vectors([part.segment for part in parts]))
+    points = [
+        Point(
+            x=float(position[0]),
+            y=float(position[1]),
+            song=part.song,
+            start=part.segment.start,
+            end=part.segment.end,
+            tonic=part.segment.tonic,
+            mode=part.segment.mode,
+            tempo_bpm=part.segment.tempo_bpm,
+            group=int(label),
+        )
+        for part, position, label in zip(parts, groups.positions, groups.labels, strict=True)
+    ]
+    about = f"{len(ids)} segments of {len({p.song for p in points})} songs"
+    about += f", {len(points)} of them drawn" if len(points) < len(ids) else ""
+    with files.replacing(path) as beside:
+        draw(points, beside, colour=colour, title=os.path.basename(library.name), about=about)
+    return points, groups
+
+
+def groups_of(points: list[Point]) -> list[dict[str, Any]]:
+    """What is in each group: counts, the middle tempo, the most frequent key."""
+    found = []
+    for label in sorted({point.group for point in points}):
+        inside = [point for point in points if point.group == label]
+        found.append(
+            {
+                "group": label + 1,
+                "segments": len(inside),
+                "songs": len({point.song for point in inside}),
+                "tempo_bpm": round(float(np.median([p.tempo_bpm for p in inside])), 1),
+                "key": collections.Counter(p.key for p in inside).most_common(1)[0][0],
+            }
+        )
+    return found

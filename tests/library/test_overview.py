@@ -1,0 +1,100 @@
+"""A library's map and its state, on SQLite and on PostgreSQL."""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from mashjax.errors import UserError
+from mashjax.library.database import open_library
+from mashjax.library.overview import DAY, draw_map, groups_of, status
+from mashjax.library.tables import SONGS
+
+
+@pytest.fixture
+def library(where):
+    with contextlib.closing(open_library(where, create=True)) as library:
+        yield library
+
+
+def test_the_map_shows_songs_without_doubts_in_their_groups(library, fill, segment, tmp_path):
+    """Two kinds of songs, far apart in tempo, timbre and embedding, and a doubted one."""
+
+    def of_kind(kind: int, seed: int):
+        rng = np.random.default_rng(seed)
+        made = segment(seed, tempo=(80, 150)[kind] + rng.normal(), key=7 * kind)
+        timbre, embedding = 4 * kind + rng.normal(size=(24,)), np.eye(8)[kind] + 0.1 * rng.random(8)
+        return dataclasses.replace(
+            made, timbre=np.float32(timbre), embedding=np.float32(embedding), brightness_hz=700.0
+        )
+
+    songs = {f"song {k}.wav": [of_kind(k % 2, 4 * k + n) for n in range(4)] for k in range(9)}
+    fill(library, songs)
+    fill(library, {"odd.wav": [of_kind(0, 99)]}, doubts=["the tempo drifts"])
+    points, groups = draw_map(library, tmp_path / "map.html", colour="key")
+    assert len(points) == 36 and "odd.wav" not in {p.song for p in points}
+    assert groups.count == 2
+    first, second = groups_of(points)
+    assert (first["segments"], first["songs"], first["key"]) == (20, 5, "C major")
+    assert (second["segments"], second["songs"], second["key"]) == (16, 4, "G major")
+    assert first["tempo_bpm"] == pytest.approx(80, abs=2)
+    text = (tmp_path / "map.html").read_text()
+    assert text.count("<circle") == 36 and "36 segments of 9 songs" in text
+    assert [path.name for path in tmp_path.glob("*map*")] == ["map.html"]
+
+
+def test_a_large_library_is_thinned_and_says_so(library, fill, segment, tmp_path, monkeypatch):
+    monkeypatch.setattr("mashjax.library.overview.MOST_POINTS", 7)
+    fill(library, {f"{k}.wav": [segment(4 * k + n) for n in range(4)] for k in range(5)})
+    points, _ = draw_map(library, tmp_path / "map.html")
+    assert len(points) == 7
+    assert "20 segments of 5 songs, 7 of them drawn" in (tmp_path / "map.html").read_text()
+
+
+def test_a_map_that_cannot_be_drawn_is_refused(library, fill, segment, tmp_path):
+    with pytest.raises(UserError, match="no segments to draw; run match index"):
+        draw_map(library, tmp_path / "map.png")
+    fill(library, {"a.wav": [segment(0)]})
+    with pytest.raises(UserError, match=r"map\.jpg"):
+        draw_map(library, tmp_path / "map.jpg")
+    with pytest.raises(UserError, match="nowhere"):
+        draw_map(library, tmp_path / "nowhere" / "map.png")
+    assert list(tmp_path.glob("map*")) == []
+
+
+def test_status_names_doubts_and_what_new_songs_differ_in(library, fill, segment):
+    rng = np.random.default_rng(0)
+
+    def made(name: str, count: int, tempo: float) -> dict:
+        return {
+            f"{name} {k}.wav": [
+                segment(100 * k + n, tempo=tempo + 5 * rng.normal()) for n in range(3)
+            ]
+            for k in range(count)
+        }
+
+    fill(library, made("old", 20, 100), added=1e9)
+    fill(library, {"waltz.wav": [segment(0)]}, doubts=["bars of 3 beats"], added=1e9)
+    alone = status(library)
+    assert (alone.songs, alone.segments, len(alone.pool), alone.new) == (21, 61, 20, 0)
+    assert alone.doubted == {"waltz.wav": ["bars of 3 beats"]} and alone.drift == []
+
+    fill(library, made("fast", 10, 150), added=1e9 + 3 * DAY)
+    found = status(library)
+    assert found.new == 10
+    assert [d.feature for d in found.drift if d.found] == ["tempo"]
+    assert found.drift[0].before == pytest.approx(np.log2(100), abs=0.05)
+    assert found.drift[0].now == pytest.approx(np.log2(150), abs=0.05)
+    assert status(library, days=4).new == 0
+
+    with library.writing() as connection:
+        connection.execute(sa.update(SONGS).where(SONGS.c.path == "old 0.wav").values(version=0))
+    outdated = status(library)
+    assert outdated.outdated == 1 and "old 0.wav" not in outdated.pool
+
+
+def test_an_empty_library_has_a_status(library):
+    found = status(library)
+    assert (found.songs, found.segments, found.pool, found.drift) == (0, 0, [], [])
