@@ -79,7 +79,8 @@ function stars() {
   const labels = STARS.map((meaning, k) => {
     const input = element("input", { type: "radio", name: "stars", value: k + 1 });
     input.addEventListener("change", () => rate(k + 1));
-    return element("label", { title: meaning }, input, `${k + 1}`);
+    const said = k % 4 ? `${k + 1}` : `${k + 1} ${meaning}`;
+    return element("label", { title: meaning }, input, said);
   });
   byId("stars").replaceChildren(byId("stars").querySelector("legend"), ...labels);
 }

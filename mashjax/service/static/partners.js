@@ -34,11 +34,12 @@ export async function showPartners(song, part) {
 function row(song, part, partner) {
   const score = element("span", { className: "score" }, String(Math.round(100 * partner.total)));
   score.append(element("small", {}, " %"));
-  const where = `${clock(partner.part.start)}–${clock(partner.part.end)}`;
-  const title = element("h3", {}, partner.title);
-  const why = element("p", { className: "quiet" }, partner.why);
-  const facts = element("p", { className: "quiet" }, [where, ...change(partner)].join(" · "));
-  const text = element("div", {}, title, facts, why);
+  const { start: from, end, tempo_bpm: tempo, key } = partner.part;
+  const does = partner.role === "lead" ? "it backs" : "it leads";
+  const facts = [`${clock(from)}–${clock(end)}`, does, `${tempo.toFixed(0)} BPM`, key].join(" · ");
+  const why = partner.why[0].toUpperCase() + partner.why.slice(1);
+  const text = element("div", {}, element("h3", {}, partner.title));
+  text.append(element("p", {}, `${why}.`), element("p", { className: "quiet" }, facts));
   const hear = element("button", { type: "button", ariaLabel: `Hear ${partner.title}` }, "Hear");
   const start = element(
     "button",
@@ -50,17 +51,6 @@ function row(song, part, partner) {
   hear.addEventListener("click", () => listen(made, partner));
   start.addEventListener("click", () => mix(song, part, partner));
   return made;
-}
-
-/** What is done to the partner. */
-function change({ role, part, stretch_percent: stretch, shift_semitones: shift }) {
-  const said = [role === "lead" ? "it backs" : "it leads", `${part.tempo_bpm.toFixed(0)} BPM`, part.key];
-  if (Math.abs(stretch) >= 0.5) {
-    said.push(`${Math.abs(stretch).toFixed(1)} % ${stretch > 0 ? "slower" : "faster"}`);
-  }
-  const steps = Math.round(shift);
-  if (steps) said.push(`${steps > 0 ? "+" : "−"}${Math.abs(steps)} semitones`);
-  return said;
 }
 
 /** The parts of the score. */
