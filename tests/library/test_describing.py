@@ -47,6 +47,7 @@ def test_the_lead_is_where_the_voice_is(described):
     first = round(described.segments[0].start / (4 * 60 / 104))
     sings = np.arange(first, first + len(bars)) >= 2
     assert bars[sings].mean() > 0.4
+    assert described.segments[-1].voice > 0.8
     if not sings.all():
         assert bars[~sings].mean() < 0.1
 
