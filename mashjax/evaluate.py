@@ -129,14 +129,13 @@ def as_json(result: dict[str, Any]) -> str:
 
 
 def _title(result: dict[str, Any]) -> str:
+    from mashjax.tasks import TASKS
+
     of = f"{result['split']} of {result['data']}" if "data" in result else result["stems"]
-    gain, share = result["scores"]["gain"], result["scores"].get("oracle_share")
-    said = f"{gain['mean']:+.1f} dB over the plain sum"
-    if share and share["mean"] is not None:
-        said += f", {share['mean']:.0%} of the way to the oracle mask"
+    said = TASKS[result["task"]].headline(result["scores"])
     return (
         f"{result['task']}, step {result['step']}, on {of[-80:]}\n"
-        f"{result['examples']} pairs of {result['songs']} songs: {said}"
+        f"{result['examples']} examples of {result['songs']} songs: {said}"
     )
 
 

@@ -9,6 +9,7 @@ from mashjax.library.segments import Segment, Song
 from mashjax.music import tonality
 from mashjax.music.analysis import Analysis, analyse
 from mashjax.music.segmentation import segment
+from mashjax.tasks import autoencoder
 from mashjax.tasks.mashup import ModelState, predict
 
 BANDS = 2 ** (np.arange(-10, 10 + 4) / 3) * 500  # Hz: edges of thirds of an octave, 50 Hz to 10 kHz
@@ -69,7 +70,9 @@ def describe(y: np.ndarray, *, sr: int, model: ModelState) -> Song:
                 lead_spectrum=_db(lead[cells].mean(axis=0)),
                 backing_spectrum=_db(backing[cells].mean(axis=0)),
                 timbre=np.concatenate([shape.mean(axis=0), shape.std(axis=0)]),
-                embedding=np.zeros(0, np.float32),
+                embedding=autoencoder.embed(
+                    autoencoder.shipped(), mono[round(start * rate) : round(end * rate)], sr=rate
+                ),
             )
         )
     return Song(

@@ -3,11 +3,12 @@
 What the training room calls, on every task alike (see `mashjax.tasks.mashup`):
 Config, config_from_dict, example_samples, read_samples, init_model, statistics, loss_fn, samples;
 evaluate, VALIDATION, the measures of it that are quick, SCORE, the name of the score that says
-which checkpoint is best, derived, what follows from the means of scores, and draw_scores.
+which checkpoint is best, derived, what follows from the means of scores, headline, these in a few
+words, and draw_scores.
 """
 
 from types import ModuleType
 
-from mashjax.tasks import mashup
+from mashjax.tasks import autoencoder, mashup
 
-TASKS: dict[str, ModuleType] = {"mashup": mashup}
+TASKS: dict[str, ModuleType] = {"mashup": mashup, "autoencoder": autoencoder}

@@ -42,6 +42,12 @@ def test_a_segments_loudness_is_its_own(described, sung, sr):
         assert s.loudness_lufs == pytest.approx(loudness(part, sr=sr), abs=1e-6)
 
 
+def test_segments_of_one_song_have_embeddings_alike(described):
+    embeddings = np.array([s.embedding for s in described.segments])
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    assert embeddings.shape[1] == 64 and (embeddings @ embeddings.T).min() > 0.3
+
+
 def test_the_lead_is_where_the_voice_is(described):
     bars = np.concatenate([s.lead.reshape(-1, 4).mean(axis=1) for s in described.segments])
     first = round(described.segments[0].start / (4 * 60 / 104))

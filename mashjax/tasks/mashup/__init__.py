@@ -7,7 +7,14 @@ is a mashup that somebody made, and its two originals.
 """
 
 from mashjax.tasks.mashup.config import Config, config_from_dict
-from mashjax.tasks.mashup.evaluate import SCORE, VALIDATION, derived, evaluate, samples
+from mashjax.tasks.mashup.evaluate import (
+    SCORE,
+    VALIDATION,
+    derived,
+    evaluate,
+    headline,
+    samples,
+)
 from mashjax.tasks.mashup.examples import example_samples, read_samples, statistics
 from mashjax.tasks.mashup.model import init_model, loss_fn
 from mashjax.tasks.mashup.picture import draw_scores
@@ -35,6 +42,7 @@ __all__ = [
     "evaluate",
     "example_samples",
     "from_weights",
+    "headline",
     "init_model",
     "loss_fn",
     "predict",

@@ -75,6 +75,15 @@ def derived(means: dict[str, Any]) -> dict[str, Any]:
     return {"gain": gain, "oracle_share": gain / np.where(room > 0, room, np.nan)}
 
 
+def headline(means: dict[str, dict[str, Any]]) -> str:
+    """The means in a few words."""
+    said = f"{means['gain']['mean']:+.1f} dB over the plain sum"
+    share = means.get("oracle_share")
+    if share and share["mean"] is not None:
+        said += f", {share['mean']:.0%} of the way to the oracle mask"
+    return said
+
+
 def samples(
     cfg: Config, params: Params, statistics: Statistics, sources: np.ndarray
 ) -> dict[str, np.ndarray]:
