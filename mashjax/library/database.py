@@ -105,6 +105,9 @@ class Library:
                     yield connection
 
             yield writing
+            if not connection.invalidated:  # a session that ends lets go a moment later
+                with connection.begin():
+                    connection.execute(sa.text(f"SELECT pg_advisory_unlock({key})"))
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

@@ -35,6 +35,7 @@ def make_server(app: Callable, *, limits: Limits) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         http=Impatient,
+        loop="asyncio",  # uvloop, where it is, forks to start a job, as threads may not survive
         ws="none",
         lifespan="on",
         log_config=None,
