@@ -75,7 +75,7 @@ def _index(arguments: Sequence[str]) -> None:
                 about["slices"], left_out = export(library, FLAGS.export, pool, ahead=ahead)
             about["left_out"] += map(dataclasses.asdict, left_out)
         if FLAGS.json:
-            print(json.dumps({"library": library.name, **about}, indent=1, ensure_ascii=False))
+            _print_json({"library": library.name, **about})
         else:
             print(_told_of_index(library.name, about))
 
@@ -116,7 +116,7 @@ def _find(arguments: Sequence[str]) -> None:
             {**_described(part), "partners": [_told(part, p) for p in partners]}
             for part, partners in found
         ]
-        print(json.dumps({"song": song, "parts": parts}, indent=1, ensure_ascii=False))
+        _print_json({"song": song, "parts": parts})
     else:
         for part, partners in found:
             print(_heading(part))
@@ -153,7 +153,7 @@ def _mix(arguments: Sequence[str]) -> None:
     out = pathlib.Path(FLAGS.out or "mashup.wav")
     report = play(path, choices, out=out, options=Options(limits=limits), progress=progress)
     if FLAGS.json:
-        print(json.dumps(report, indent=1, ensure_ascii=False))
+        _print_json(report)
         return
     for one in report["set"]:
         print(
@@ -279,15 +279,9 @@ def _described(part: "Part") -> dict[str, Any]:
 
 def _told(part: "Part", partner: "Partner") -> dict[str, Any]:
     """A partner, for JSON."""
-    match = partner.match
     return {
         "pair": _pair(part, partner),
-        "role": match.role,
-        "total": round(match.total, 4),
-        "parts": {name: round(value, 4) for name, value in match.parts.items()},
-        "stretch_percent": round(match.stretch_percent, 2),
-        "shift_semitones": round(match.shift_semitones, 2),
-        "offset_bars": match.offset_bars,
+        **partner.match.told(),
         "why": partner.why,
         "segment": _described(partner.part),
     }

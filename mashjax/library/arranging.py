@@ -99,8 +99,8 @@ def play(
     paths = list(dict.fromkeys(choice.path for choice in choices))
     cue, report = out.with_suffix(".cue"), out.with_suffix(".json")
     stems = out.with_name(f"{out.stem}_stems")
-    outputs = Outputs(out=out, stems=stems, report=report)
-    outputs = dataclasses.replace(outputs, others={cue: b"", stems / "tempo.mid": b""})
+    others = {cue: b"", stems / "tempo.mid": b""}  # their contents come later
+    outputs = Outputs(out=out, stems=stems, report=report, others=others)
     outputs.check([song, *paths])
     progress("laying out the parts")
     main = files.read(song)
@@ -204,7 +204,7 @@ def _divided(beats: np.ndarray, divide: int) -> np.ndarray:
 
 def _told(choice: Choice, piece: Piece, start: float) -> dict[str, Any]:
     """What plays from `start` (seconds of the set) on, for the report."""
-    match, own, its = choice.match, piece.beats.astype(float), piece.partner_beats.astype(float)
+    own, its = piece.beats.astype(float), piece.partner_beats.astype(float)
     return {
         "start": round(start, 3),
         "part": {"start": round(own[0], 3), "end": round(own[-1], 3)},
@@ -213,12 +213,7 @@ def _told(choice: Choice, piece: Piece, start: float) -> dict[str, Any]:
             "start": round(its[0], 3),
             "end": round(its[-1], 3),
         },
-        "role": match.role,
-        "stretch_percent": round(match.stretch_percent, 2),
-        "shift_semitones": round(match.shift_semitones, 2),
-        "offset_bars": match.offset_bars,
-        "total": round(match.total, 4),
-        "parts": {name: round(value, 4) for name, value in match.parts.items()},
+        **choice.match.told(),
     }
 
 

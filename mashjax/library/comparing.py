@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,17 @@ class Match:
     shift_semitones: float
     offset_bars: float
 
+    def told(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "role": self.role,
+            "total": round(self.total, 4),
+            "parts": {name: round(value, 4) for name, value in self.parts.items()},
+            "stretch_percent": round(self.stretch_percent, 2),
+            "shift_semitones": round(self.shift_semitones, 2),
+            "offset_bars": self.offset_bars,
+        }
+
 
 def compare(
     query: Segment,
@@ -63,8 +75,9 @@ def compare(
     shifts: bool [candidates, SHIFTS]: the shifts that each candidate may have; None: any.
 
     None where meters differ, where tempi that may be doubled or halved are farther apart than
-    `limits`, and where no shift is allowed. Songs in tune with themselves but not with each other
-    are shifted by cents, too; they count as far apart as their whole semitones.
+    `limits`, where no shift is allowed, and where too little is shared. Songs in tune with
+    themselves but not with each other are shifted by cents, too; they count as far apart as their
+    whole semitones.
     """
     if role not in ROLES:
         raise ValueError(f"role is {role!r}: say {' or '.join(ROLES)}")
@@ -117,7 +130,7 @@ def _compare(
     limits: Limits,
     weight: np.ndarray,
     allowed: np.ndarray,
-) -> list[Match]:
+) -> list[Match | None]:
     q = _pulses([query], fold[0])
     c = _pulses(candidates, fold[1])
     step = query.beats_per_bar  # pulses: a bar of the one whose bars are shorter
@@ -147,15 +160,18 @@ def _compare(
     at = np.unravel_index(best, shape[1:])
     rows = np.arange(len(candidates))
     chosen = {part: np.broadcast_to(parts[part], shape)[rows, *at] for part in PARTS}
+    totals = total[rows, *at]
     return [
         Match(
             role=role,
-            total=float(total[i, at[0][i], at[1][i]]),
+            total=float(totals[i]),
             parts={part: float(chosen[part][i]) for part in PARTS},
             stretch_percent=float(100 * (ratios[i] - 1)),
             shift_semitones=float(shifts[i, at[1][i]]),
             offset_bars=float(offsets[at[0][i]] / (step * fold[0])),
         )
+        if np.isfinite(totals[i])
+        else None
         for i in rows
     ]
 

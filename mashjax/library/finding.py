@@ -136,7 +136,7 @@ class Finder:
                 parts,
                 strict=True,
             )
-            if match and np.isfinite(match.total)
+            if match
         ]
         if not found:
             return []

@@ -5,7 +5,6 @@ import re
 import time
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from mashjax.errors import UserError
@@ -78,9 +77,9 @@ def rate_pair(library: Library, pair: str, rating: int) -> Match:
     ids, role = (int(named[1]), int(named[2])), named[3]
     with library.reading() as connection:
         parts = {part.id: part for part in read_parts(connection, SEGMENTS.c.id.in_(ids))}
-        hashes = {
-            row.id: row.sha256 for row in connection.execute(sa.select(SONGS.c.id, SONGS.c.sha256))
-        }
+        songs = SONGS.c.id.in_([part.song_id for part in parts.values()])
+        rows = connection.execute(sa.select(SONGS.c.id, SONGS.c.sha256).where(songs))
+        hashes = {row.id: row.sha256 for row in rows}
     for number in ids:
         if number not in parts:
             raise UserError(
@@ -151,5 +150,4 @@ def learn_weights(library: Library) -> tuple[Learned, int]:
 def _match(query: Part, partner: Part, *, role: str) -> Match | None:
     segments = [partner.segment]
     shifts = read_rules(diagonals=True).shifts(query.segment, segments)
-    [match] = compare(query.segment, segments, role=role, limits=ANYTHING, shifts=shifts)
-    return match if match and np.isfinite(match.total) else None
+    return compare(query.segment, segments, role=role, limits=ANYTHING, shifts=shifts)[0]

@@ -51,14 +51,14 @@ def lay(main: Clip, partners: Sequence[Clip], pieces: Sequence[Piece]) -> Tracks
     outputs = [s + p.beats - p.beats[0] for s, p in zip(starts, pieces, strict=False)]
     channels = max(clip.y.shape[0] for clip in (main, *partners))
     at_rate = [resample(clip.y, sr_in=clip.sr, sr_out=main.sr) for clip in partners]
-    wide = [to_channels(y, channels=channels) for y in (main.y, *at_rate)]
-    first, runs = wide[0], _runs(pieces, outputs)
+    first, *wide = (to_channels(y, channels=channels) for y in (main.y, *at_rate))
+    others = [match(y, sr=main.sr, lufs=WORKING_LUFS)[0] for y in wide]
     track = np.zeros((2, channels, round(starts[-1] * main.sr)), np.float32)
-    for beats, output in runs:
+    for beats, output in _runs(pieces, outputs):
         _place(track[0], first, beats, output, sr=main.sr, semitones=0.0)
     for piece, output in zip(pieces, outputs, strict=True):
-        y = match(wide[1 + piece.partner], sr=main.sr, lufs=WORKING_LUFS)[0]
-        _place(track[1], y, piece.partner_beats, output, sr=main.sr, semitones=piece.semitones)
+        y, beats = others[piece.partner], piece.partner_beats
+        _place(track[1], y, beats, output, sr=main.sr, semitones=piece.semitones)
     return Tracks(
         main=Clip(track[0], main.sr, main.note),
         partners=Clip(track[1], main.sr),

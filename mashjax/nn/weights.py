@@ -73,6 +73,13 @@ def read_weights(directory: str | os.PathLike) -> Weights:
     return Weights(tree["params"], tree["statistics"], metadata)
 
 
+def check_shapes(wanted: dict[str, tuple], found: dict[str, tuple], what: str) -> None:
+    """Raises UserError, which begins with `what`, naming the first path whose shapes differ."""
+    for path in sorted(set(wanted) | set(found)):
+        if wanted.get(path) != found.get(path):
+            raise UserError(f"{what}: {path} should be {wanted.get(path)} and is {found.get(path)}")
+
+
 def _settings_sha256(metadata: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 

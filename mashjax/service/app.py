@@ -265,17 +265,11 @@ def _mixed(request: Request, id: str) -> Job:
 
 
 def _about_partner(partner: finding.Partner) -> dict[str, Any]:
-    found = partner.match
     return {
         "song": str(partner.part.song_id),
         "title": pathlib.PurePosixPath(partner.part.song).stem,
         "part": songs.about_segment(partner.part.segment),
-        "role": found.role,
-        "total": round(found.total, 4),
-        "parts": {name: round(value, 4) for name, value in found.parts.items()},
-        "stretch_percent": round(found.stretch_percent, 2),
-        "shift_semitones": round(found.shift_semitones, 2),
-        "offset_bars": found.offset_bars,
+        **partner.match.told(),
         "why": partner.why,
     }
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mashjax.errors import UserError
-from mashjax.nn.weights import Weights, flatten, read_weights
+from mashjax.nn.weights import Weights, check_shapes, flatten, read_weights
 from mashjax.tasks.autoencoder.config import Config, config_from_dict
 from mashjax.tasks.autoencoder.description import size
 from mashjax.tasks.autoencoder.examples import described, example_samples
@@ -86,10 +86,5 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
     wanted |= {"mean": (size(cfg),), "scale": (size(cfg),)}
     wanted |= {"basis": (size(cfg), cfg.code), "spread": (cfg.code,)}
     found = {path: x.shape for path, x in flatten(weights.params | weights.statistics).items()}
-    if wanted != found:
-        path = min(path for path in wanted | found if wanted.get(path) != found.get(path))
-        raise UserError(
-            f"{name}: its arrays do not fit its settings: {path} should be {wanted.get(path)} and "
-            f"is {found.get(path)}"
-        )
+    check_shapes(wanted, found, f"{name}: its arrays do not fit its settings")
     return ModelState(cfg, frames, weights.params, weights.statistics, weights.metadata)

@@ -13,7 +13,7 @@ from flax import nnx
 
 from mashjax.errors import UserError
 from mashjax.nn.blockwise import Blockwise
-from mashjax.nn.weights import Weights, flatten
+from mashjax.nn.weights import Weights, check_shapes, flatten
 from mashjax.tasks.mashup.config import Config, config_from_dict
 from mashjax.tasks.mashup.examples import transform
 from mashjax.tasks.mashup.model import HEADS, Networks, init_model
@@ -135,7 +135,7 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{name}: its settings cannot be read: {error}") from error
     bands = (cfg.bands.count,)
-    _compare(
+    check_shapes(
         {path: leaf.shape for path, leaf in flatten(wanted).items()}
         | {"mean": bands, "scale": bands},
         {path: leaf.shape for path, leaf in flatten(weights.params | weights.statistics).items()},
@@ -216,9 +216,3 @@ def _unit_level(y: np.ndarray) -> np.ndarray:
 
 def _axes(cfg: Config, frames: int) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(frames) / cfg.stft.frame_rate, cfg.bands.frequencies
-
-
-def _compare(wanted: dict[str, tuple], found: dict[str, tuple], what: str) -> None:
-    for path in sorted(set(wanted) | set(found)):
-        if wanted.get(path) != found.get(path):
-            raise UserError(f"{what}: {path} should be {wanted.get(path)} and is {found.get(path)}")
