@@ -55,7 +55,7 @@ def batches(
       batch_size: examples per batch, over all processes.
       samples: length of a crop.
       incoherent: share of the examples whose partner need not fit. Mashups in a store have no
-        partners, and only the order of their originals is drawn.
+        partners, and their originals stay in the order in which their maker named them.
       part: (process, processes): read only this process's rows, which are one of `processes`
         equal slices of the batch.
 
@@ -82,10 +82,10 @@ def batches(
 
     permutation = functools.lru_cache(maxsize=2)(lambda epoch: _permutation(count, seed, epoch))
     mashups = "label" in store.sources
-    draw = _draw_mashups if mashups else _pairs(store, split, incoherent)
+    draw = _alone if mashups else _pairs(store, split, incoherent)
 
     def drawn(step: int) -> tuple[np.ndarray, list[int]]:
-        """Two numbers for each example, and where its crop begins."""
+        """The numbers of the examples that make each row, and where its crop begins."""
         idx = np.array([permutation(p // count)[p % count] for p in positions(step)])
         rngs = [np.random.default_rng([seed, 1, p]) for p in positions(step)]
         starts = [int(rng.integers(stored - samples + 1)) for rng in rngs]
@@ -93,16 +93,10 @@ def batches(
 
     def read(step: int) -> np.ndarray:
         drawn_examples, starts = drawn(step)
-        first, second = drawn_examples.T
-        if mashups:
-            whole = store.read(split, first)
-            whole[second == 1] = whole[second == 1][:, [0, 2, 1]]
-        else:
-            whole = store.read(split, first, second)
+        whole = store.read(split, *drawn_examples.T)
         return np.stack([x[:, s : s + samples] for x, s in zip(whole, starts, strict=True)])
 
-    examples = lambda step: drawn(step)[0][:, : 1 if mashups else 2]  # noqa: E731
-    return Batches(store, split, shape, read=read, examples=examples)
+    return Batches(store, split, shape, read=read, examples=lambda step: drawn(step)[0])
 
 
 def in_order(
@@ -131,7 +125,7 @@ def _check(store: Store, split: str, samples: int) -> None:
 
 
 Draw = Callable[[np.ndarray, list[np.random.Generator]], np.ndarray]
-"""Examples [batch], a generator for each of them -> [batch, 2]."""
+"""Examples [batch], a generator for each of them -> [batch, songs]."""
 
 
 def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -161,6 +155,6 @@ def _pairs(store: Store, split: str, incoherent: float) -> Draw:
     return draw
 
 
-def _draw_mashups(idx: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
-    """Draw which of a mashup's originals is song 1: 1 where they change places."""
-    return np.stack([idx, [rng.random() < 0.5 for rng in rngs]], axis=1)
+def _alone(idx: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+    """A mashup needs no partner."""
+    return idx[:, None]

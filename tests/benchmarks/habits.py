@@ -7,11 +7,11 @@ r"""Whether a network, fine-tuned on people's mashups, takes over their habits.
     python tests/benchmarks/habits.py score --data=STORE --checkpoint=TUNED [--checkpoint=RUN]
 
 `make` writes mashups whose maker has habits, of the store's training songs, whose leads pause: in
-most passages of PASSAGE seconds only one of the two sings. The maker lets the one lead that sings
-more there, over the other song's backing, crossfaded; the backing goes down by DUCK dB while the
-lead is heard, and loses what is above CUTOFF_HZ. `score` compares, on unseen songs, song 2's share
-of the energy through the network's filters with its share in what the maker would have done:
-Pearson's correlation over all frames of all mashups, and how close the sound comes.
+most passages of PASSAGE seconds only one of the two sings. The maker lets song 1 lead wherever it
+sings, song 2 elsewhere, over the other song's backing, crossfaded; the backing goes down by DUCK dB
+while the lead is heard, and loses what is above CUTOFF_HZ. `score` compares, on unseen songs, song
+2's share of the energy through the network's filters with its share in what the maker would have
+done: Pearson's correlation over all frames of all mashups, and how close the sound comes.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from mashjax.data.store import Store, decode, open_store
 
 PASSAGE = 3.0
 ONE_LEAD = 0.8  # share of the passages in which only one of the songs has a lead
+SINGS = 0.01  # power of a lead that sings, of a song whose power is 1
 FADE = 0.1
 DUCK = 6.0
 CUTOFF_HZ = 5000.0
@@ -55,13 +56,13 @@ def mashup_of(sources: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
     leads = np.zeros(n)
     for start in range(0, n, round(PASSAGE * sr)):
         here = slice(start, start + round(PASSAGE * sr))
-        leads[here] = (lead2[here] ** 2).sum() > (lead1[here] ** 2).sum()
+        leads[here] = (lead1[here] ** 2).mean() < SINGS
     second = ndimage.uniform_filter1d(leads, round(FADE * sr))
     first = 1 - second
 
     def under(backing: np.ndarray, lead: np.ndarray) -> np.ndarray:
         power = ndimage.uniform_filter1d(lead**2, round(0.2 * sr))
-        heard = ndimage.uniform_filter1d((power > 0.01).astype(float), round(FADE * sr))
+        heard = ndimage.uniform_filter1d((power > SINGS).astype(float), round(FADE * sr))
         dull = signal.sosfiltfilt(signal.butter(2, CUTOFF_HZ, fs=sr, output="sos"), backing)
         return dull * 10 ** (-DUCK / 20 * heard)
 

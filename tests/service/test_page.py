@@ -134,13 +134,27 @@ def test_two_parts_are_mixed_heard_rated_and_downloaded(service, opened, tmp_pat
 def test_a_mix_is_cancelled(service, opened):
     page = opened(service)
     choose(page, service, "one.wav", part=1)
-    page.get_by_role("button", name="Mix with two").click()
-    page.wait_for_selector("#mixing progress")
-    jobs = service.state()[2]
+    before = service.state()[2]
+    with page.expect_response(lambda r: r.request.method == "POST"):
+        page.get_by_role("button", name="Mix with two").click()
+    assert len(service.state()[2]) == len(before) + 1
     with page.expect_response(lambda r: r.request.method == "DELETE"):
         page.click("#mixing-cancel")
-    assert len(service.state()[2]) < len(jobs)
+    assert service.state()[2] == before
     assert page.is_hidden("#mashup")
+
+
+def test_a_mix_is_cancelled_before_the_server_has_answered(service, opened):
+    page = opened(service)
+    choose(page, service, "one.wav", part=1)
+    before, held = service.state()[2], []
+    page.route("**/api/mixes", lambda route: held.append(route))
+    with page.expect_request("**/api/mixes"):
+        page.get_by_role("button", name="Mix with two").click()
+    page.click("#mixing-cancel")
+    with page.expect_response(lambda r: r.request.method == "DELETE"):
+        held[0].continue_()
+    assert service.state()[2] == before
 
 
 def test_a_bad_file_is_refused_in_words(service, opened):

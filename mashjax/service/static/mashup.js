@@ -20,7 +20,8 @@ export async function mix(song, part, partner) {
   };
   let job = null;
   try {
-    job = await ask("POST", "/api/mixes", { json: pair, signal });
+    job = await ask("POST", "/api/mixes", { json: pair }); // to its end: its job must be known
+    signal.throwIfAborted();
     await wait(job, (now) => say(now.stage || (now.state === "running" ? "starting" : "waiting")), signal);
     const report = await ask("GET", `/api/mixes/${job.id}/report`, { signal });
     if (made) await ask("DELETE", `/api/jobs/${made.id}`).catch(() => null);
