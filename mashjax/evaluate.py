@@ -82,7 +82,7 @@ def evaluate(
     from mashjax.tasks.mashup import SHIPPED
     from mashjax.training import scoring
     from mashjax.training.config import from_dict
-    from mashjax.training.feed import check_store
+    from mashjax.training.feed import fitted
     from mashjax.training.loading import read_checkpoint
 
     weights = read_checkpoint(SHIPPED if checkpoint is None else checkpoint, step=step)
@@ -106,7 +106,7 @@ def evaluate(
             )
             split = SPLIT
             about = {"stems": os.fspath(stems), "left_out": left_out(store)}
-        check_store(cfg, store)
+        cfg = fitted(cfg, store)
         progress("scoring")
         scores = scoring.score(
             cfg, weights.params, weights.statistics, store, split=split, examples=examples

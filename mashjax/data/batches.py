@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from mashjax.data.store import Store
+from mashjax.data.store import PAIR, Store
 from mashjax.errors import UserError
 
 
@@ -81,8 +81,7 @@ def batches(
         return range(first, first + rows)
 
     permutation = functools.lru_cache(maxsize=2)(lambda epoch: _permutation(count, seed, epoch))
-    mashups = "label" in store.sources
-    draw = _alone if mashups else _pairs(store, split, incoherent)
+    draw = _pairs(store, split, incoherent) if store.sources == PAIR else _alone
 
     def drawn(step: int) -> tuple[np.ndarray, list[int]]:
         """The numbers of the examples that make each row, and where its crop begins."""
@@ -156,5 +155,5 @@ def _pairs(store: Store, split: str, incoherent: float) -> Draw:
 
 
 def _alone(idx: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
-    """A mashup needs no partner."""
+    """A row that is an example needs no partner."""
     return idx[:, None]

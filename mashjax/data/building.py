@@ -17,12 +17,15 @@ from mashjax.data.clips import make_clips
 from mashjax.data.executors import executor, run_all
 from mashjax.data.location import local_folder, no_room_is_an_error, open_location, read_file
 from mashjax.data.mashups import make_mashup
-from mashjax.data.sources import Rejected, Source, split_groups
+from mashjax.data.sources import Made, Rejected, Source, split_groups
 from mashjax.data.store import (
     FORMAT,
     MANIFEST,
+    MASHUP_ROW,
     PLAN,
+    SONG_ROW,
     SPLITS,
+    TRACK_ROW,
     VERSION,
     Settings,
     file_sha256,
@@ -30,6 +33,7 @@ from mashjax.data.store import (
     sealed,
     unsealed,
 )
+from mashjax.data.track_rows import make_track
 from mashjax.data.writing import (
     Place,
     clean,
@@ -42,6 +46,13 @@ from mashjax.data.writing import (
     write_song,
 )
 from mashjax.errors import UserError
+
+MAKE: dict[tuple[str, ...], Callable[..., Made]] = {
+    SONG_ROW: make_clips,
+    MASHUP_ROW: make_mashup,
+    TRACK_ROW: make_track,
+}
+"""What makes the rows of a song, by what a row is."""
 
 Progress = Callable[[int, int], None]
 """Called with (songs done, songs in all)."""
@@ -146,10 +157,7 @@ def make_song(source: Source, *, place: Place, settings: Settings) -> str | Reje
     if record and record["about"]["files"] == files and rows_are_there(place, record):
         return Rejected(**record["rejected"]) if "rejected" in record else "kept"
     try:
-        if settings.layout == "labelled":
-            made = make_mashup(source, settings=settings)  # type: ignore[arg-type]
-        else:
-            made = make_clips(source, settings=settings)  # type: ignore[arg-type]
+        made = MAKE[settings.row](source, settings=settings)
     except UserError as error:
         rejected = Rejected(source.id, str(error))
         write_rejected(place, rejected, files=files, settings=settings)
@@ -163,10 +171,12 @@ def _plan(
 ) -> tuple[dict[str, Any], dict[str, Place]]:
     """What will be where."""
     splits = split_groups([source.group for source in sources])
+    sides = {s.group: side for s in sources if (side := getattr(s, "split", None))}
     used: collections.Counter[str] = collections.Counter()
     places = {}
     for source in sources:
-        split = splits[source.group]
+        # What is published stands, and what is of a published artist goes with him.
+        split = getattr(source, "split", None) or sides.get(source.group, splits[source.group])
         places[source.id] = Place(store, split, used[split])
         used[split] += 1
     plan = {
@@ -233,11 +243,14 @@ def _check_songs(before: set[str], now: set[str], store: str) -> None:
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], store: str) -> None:
+    # A setting that is newer than the store was as its default is.
+    before = dataclasses.asdict(Settings()) | before
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
+            old, new = (f"{of.get(name)}"[:100] for of in (before, now))
             raise UserError(
-                f"{store}: was made with {name}={before.get(name)}, and this command says "
-                f"{now.get(name)}; choose another --output, or the same settings"
+                f"{store}: was made with {name}={old}, and this command says "
+                f"{new}; choose another --output, or the same settings"
             )
 
 

@@ -11,6 +11,8 @@ its backing, at one of a grid of tempi, in one of a few keys, from a downbeat on
 one tempo, key and meter are therefore aligned already: an example is a clip and one of its
 partners, and lead 1 over backing 2 is its label. Songs are stretched once, not once a pair.
 Where rows are mashups (layout labelled), a row is an example: label, original 1, original 2.
+Where rows are tracks (layout genre), a row is a song's features, segment by segment, its words and
+its labels, as `mashjax.data.track_rows` says: nothing in it is sound.
 
 Every row is one zstd + crc32c chunk, so a flipped bit is an error when it is read; a chunk that
 is missing reads as `FILL`, which no row contains. Every song has its own shards at its own
@@ -39,6 +41,20 @@ PLAN = "PLAN.json"
 SPLITS = ("train", "valid", "test")
 SONG_ROW = ("lead", "backing")
 MASHUP_ROW = ("label", "original1", "original2")
+TRACK_ROW = (
+    *(f"chroma{k}" for k in range(12)),
+    *(f"timbre{k}" for k in range(12)),
+    *("exists", "words", "counts", "labels"),
+)
+ROWS = {
+    "stems": SONG_ROW,
+    "songs": SONG_ROW,
+    "midi": SONG_ROW,
+    "labelled": MASHUP_ROW,
+    "genre": TRACK_ROW,
+}
+"""The sources of a stored row, by layout."""
+
 PAIR = ("lead1", "backing1", "lead2", "backing2")
 SCALE = 32767.0
 SEAL = b'{"sha256": "'
@@ -67,6 +83,10 @@ class Settings:
     soundfont: str = ""  # sha256 of the midi layout's soundfonts, with commas
     voices: str = ""  # sha256 of the midi layout's recorded voices, likewise
     stems_map: str = ""  # sha256 of the stems layout's mapping file
+    genres: str = ""  # genre: names of the classes, one a line
+    words: str = ""  # genre: the vocabulary, with spaces
+    short: str = "keep"  # genre: songs of too few segments; "drop": they are rejected
+    balance: str = "none"  # genre: "over", "under": classes as frequent as the largest, smallest
     mashjax_version: str = ""
 
     @property
@@ -76,19 +96,19 @@ class Settings:
     @property
     def row(self) -> tuple[str, ...]:
         """The sources of a stored row."""
-        return MASHUP_ROW if self.layout == "labelled" else SONG_ROW
+        return ROWS[self.layout]
 
     @property
     def rows_per_song(self) -> int:
         """The rows set aside for one song or mashup; those that it does not need stay unwritten."""
-        if self.layout != "labelled":
+        if self.row == SONG_ROW:
             return self.clips_per_song
-        return 1024 if self.whole else 1
+        return 1024 if self.row == MASHUP_ROW and self.whole else 1
 
     @property
     def rows_per_shard(self) -> int:
         """Rows in one file; 16 of 12 s are 25 MB of three sources."""
-        return min(16, self.rows_per_song) if self.layout == "labelled" else self.clips_per_song
+        return self.rows_per_song if self.row == SONG_ROW else min(16, self.rows_per_song)
 
     @property
     def hash(self) -> str:
@@ -110,7 +130,11 @@ class Store:
     @property
     def sources(self) -> tuple[str, ...]:
         """What `read` gives of an example."""
-        return PAIR if self.settings.row == SONG_ROW else MASHUP_ROW
+        return self._given(self.settings.row)
+
+    @staticmethod
+    def _given(row: tuple[str, ...]) -> tuple[str, ...]:
+        return PAIR if row == SONG_ROW else row
 
     def count(self, split: str) -> int:
         """Number of examples in `split` ("train", "valid" or "test")."""
@@ -125,15 +149,28 @@ class Store:
             raise UserError(f"{self.path} has no split {split!r}; it has {', '.join(SPLITS)}")
         return self.manifest["examples"][split]
 
+    def check_sound(self, sample_rate: int, *sources: tuple[str, ...]) -> None:
+        """Raises UserError where it holds none of `sources`, or audio at another rate in Hz."""
+        if self.sources not in sources:
+            wanted = " or ".join(name for name, row in ROWS.items() if self._given(row) in sources)
+            raise UserError(
+                f"{self.path}: is of --layout={self.settings.layout}, and this needs {wanted}"
+            )
+        if self.settings.sample_rate != sample_rate:
+            raise UserError(
+                f"{self.path}: holds audio at {self.settings.sample_rate} Hz, and the config says "
+                f"model.sample_rate={sample_rate}"
+            )
+
     def partners(self, split: str) -> np.ndarray:
         """The examples that each example can be mixed with: int32 [examples, most], best first.
 
-        -1 where there are no more; all have one at least. No columns where rows are mashups.
+        -1 where there are no more; all have one at least. No columns where rows are examples.
 
         Raises:
           UserError: the file is damaged or missing.
         """
-        if self.settings.row == MASHUP_ROW:
+        if self.settings.row != SONG_ROW:
             return np.zeros((self.count(split), 0), np.int32)
         try:
             partners = _open_array(self.path, "partners", split, dtype=ts.int32).read().result()
@@ -150,7 +187,7 @@ class Store:
           split: "train", "valid" or "test".
           idx: int [batch], examples of the split; repeats are allowed.
           partner: int [batch], the examples that give song 2; default: each one's best partner.
-            Not for mashups.
+            Only where rows are songs.
 
         Returns:
           int16 [batch, sources, samples], sources in the order of `sources`; see `decode`.
@@ -159,9 +196,9 @@ class Store:
           UserError: an index is out of range, or a row is missing or damaged.
         """
         idx = np.asarray(idx, np.int64)
-        if self.settings.row == MASHUP_ROW:
+        if self.settings.row != SONG_ROW:
             if partner is not None:
-                raise ValueError("a mashup has no partners")
+                raise ValueError(f"a row of {self.settings.layout} has no partners")
             return self._rows(split, idx)
         if partner is None:
             self._check(split, idx)
@@ -246,6 +283,8 @@ def open_store(path: str | os.PathLike) -> Store:
         settings = Settings(**manifest["settings"])
     except TypeError as error:
         raise UserError(f"{where}: settings of another mashjax version ({error})") from error
+    if settings.layout not in ROWS:
+        raise UserError(f"{where}: its layout {settings.layout!r} is of another mashjax version")
     arrays = {split: _open_array(where, split) for split in SPLITS}
     return Store(where, settings, manifest, manifest_hash, arrays)
 

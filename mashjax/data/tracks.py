@@ -56,5 +56,9 @@ class TrackSource(Protocol):
     @property
     def split(self) -> str | None: ...
 
+    @property
+    def words(self) -> dict[str, int] | None:
+        """As in `Track`: known before it is opened, so that all tracks' vocabulary is."""
+
     def load(self) -> Track:
         """Raises: UserError: a file is missing, damaged, or holds no analysis."""

@@ -25,6 +25,7 @@ from mashjax.data.store import (
     PLAN,
     SONG_ROW,
     SPLITS,
+    TRACK_ROW,
     VERSION,
     Settings,
     encode,
@@ -32,6 +33,7 @@ from mashjax.data.store import (
     sha256,
     unsealed,
 )
+from mashjax.data.track_rows import balanced
 from mashjax.data.zarr import sharded
 
 RECORDS = "records/"
@@ -156,6 +158,9 @@ def finish(
         files |= record["written"]
         total, square, frames = record["moments"]
         sums.append(Moments(_unpacked(total), _unpacked(square), frames))
+    if settings.row == TRACK_ROW:
+        train = examples[SPLITS[0]]
+        examples[SPLITS[0]] = balanced(train, settings.balance, seed=settings.seed)
     alone, pairs = 0, 0
     with no_room_is_an_error(store):
         if settings.row == SONG_ROW:
@@ -262,9 +267,9 @@ def _write_partners(store: str, split: str, partners: np.ndarray) -> None:
 
 def _statistics(sums: list[Moments]) -> dict[str, Any]:
     """Mean and scale of log10 power in each bin of all songs, as `sources.moments` says."""
-    if not sums:
-        return {}
     frames = sum(m.frames for m in sums)
+    if not frames:
+        return {}
     mean = np.sum([m.total for m in sums], axis=0) / frames
     square = np.sum([m.square for m in sums], axis=0) / frames
     scale = np.sqrt(np.maximum(square - mean**2, 0))

@@ -1,23 +1,22 @@
 """What a run reads of its store."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 
 from mashjax.data import batches as data
 from mashjax.data.store import Store, decode
-from mashjax.errors import UserError
 from mashjax.tasks import TASKS
 from mashjax.training.config import TrainConfig
 
 
-def check_store(cfg: TrainConfig, store: Store) -> None:
-    """Raises UserError where the store's audio is not what the config's model hears."""
-    if store.settings.sample_rate != cfg.model.sample_rate:
-        raise UserError(
-            f"{store.path}: holds audio at {store.settings.sample_rate} Hz, and the config says "
-            f"model.sample_rate={cfg.model.sample_rate}"
-        )
+def fitted(cfg: TrainConfig, store: Store) -> TrainConfig:
+    """The config with what its task takes from the store, such as the names of classes.
+
+    Raises UserError where the store does not hold what the config's model hears.
+    """
+    return dataclasses.replace(cfg, model=TASKS[cfg.task].fitted(cfg.model, store))
 
 
 def training_batches(

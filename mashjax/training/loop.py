@@ -20,7 +20,7 @@ from mashjax.training import mesh as meshes
 from mashjax.training.board import Board
 from mashjax.training.checkpoints import Checkpoints, folder_in
 from mashjax.training.config import TrainConfig, as_dict
-from mashjax.training.feed import check_store, in_order, training_batches
+from mashjax.training.feed import fitted, in_order, training_batches
 from mashjax.training.metrics import MetricsFile
 from mashjax.training.profiling import profiled
 from mashjax.training.reporting import Report, progress_bar
@@ -71,7 +71,7 @@ def train(
         task, workdir = TASKS[cfg.task], os.fspath(workdir)
         config.check(cfg)
         store = open_store(data)
-        check_store(cfg, store)
+        cfg = fitted(cfg, store)
         mesh = meshes.data_mesh(cfg.batch_size, accumulate=cfg.accumulate)
         whole = training_batches(cfg, store)
         batch = training_batches(cfg, store, part=meshes.own_part())

@@ -5,7 +5,7 @@ is the embedding by which a library's segments are compared, grouped and drawn: 
 needed. What is described is a song, the sum of its sources.
 """
 
-from mashjax.tasks.autoencoder.config import Config, config_from_dict
+from mashjax.tasks.autoencoder.config import Config, config_from_dict, fitted
 from mashjax.tasks.autoencoder.embedding import SHIPPED, ModelState, embed, from_weights, shipped
 from mashjax.tasks.autoencoder.evaluate import (
     SCORE,
@@ -31,6 +31,7 @@ __all__ = [
     "embed",
     "evaluate",
     "example_samples",
+    "fitted",
     "from_weights",
     "headline",
     "init_model",

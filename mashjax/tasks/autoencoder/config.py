@@ -5,6 +5,7 @@ from typing import Any
 
 from mashjax.audio.stft import StftSettings
 from mashjax.data.augment import Augment
+from mashjax.data.store import MASHUP_ROW, PAIR, Store
 
 
 @dataclasses.dataclass(unsafe_hash=True)  # compiled functions have it as a static argument
@@ -30,6 +31,12 @@ class Config:
     @property
     def stft(self) -> StftSettings:
         return StftSettings(self.sample_rate, self.n_fft, self.hop_length)
+
+
+def fitted(cfg: Config, store: Store) -> Config:
+    """The config, where the store holds what it hears. Raises UserError where it does not."""
+    store.check_sound(cfg.sample_rate, PAIR, MASHUP_ROW)
+    return cfg
 
 
 def config_from_dict(fields: dict[str, Any]) -> Config:

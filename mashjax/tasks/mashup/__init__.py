@@ -6,7 +6,7 @@ lead 1, backing 1, lead 2, backing 2, of which the wanted mashup is the first pl
 is a mashup that somebody made, and its two originals.
 """
 
-from mashjax.tasks.mashup.config import Config, config_from_dict
+from mashjax.tasks.mashup.config import Config, config_from_dict, fitted
 from mashjax.tasks.mashup.evaluate import (
     SCORE,
     VALIDATION,
@@ -41,6 +41,7 @@ __all__ = [
     "draw_scores",
     "evaluate",
     "example_samples",
+    "fitted",
     "from_weights",
     "headline",
     "init_model",

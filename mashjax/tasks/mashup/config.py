@@ -6,6 +6,7 @@ from typing import Any
 
 from mashjax.audio.stft import StftSettings
 from mashjax.data.augment import Augment
+from mashjax.data.store import MASHUP_ROW, PAIR, Store
 from mashjax.tasks.mashup.bands import Bands
 
 
@@ -58,6 +59,12 @@ class Network:
     encoder: str = "lstm"  # or "transformer"; the decoder is of the same kind
     layers: int = 2  # blocks of a Transformer encoder, and as many of its decoder
     local: bool = False  # one head for all bins, each with its neighbours (of the phase network)
+
+
+def fitted(cfg: Config, store: Store) -> Config:
+    """The config, where the store holds what it hears. Raises UserError where it does not."""
+    store.check_sound(cfg.sample_rate, PAIR, MASHUP_ROW)
+    return cfg
 
 
 def config_from_dict(fields: dict[str, Any]) -> Config:
