@@ -98,10 +98,9 @@ class Finder:
     def _read_sketches(self, connection: sa.Connection) -> None:
         """Those of segments that have come since the last time."""
         newest = int(self._ids[-1]) if len(self._ids) else 0
-        columns = sa.select(SEGMENTS.c.id, SEGMENTS.c.sketch)
-        new = connection.execute(
-            columns.where(SEGMENTS.c.id > newest).order_by(SEGMENTS.c.id)
-        ).all()
+        columns = sa.select(SEGMENTS.c.id, SEGMENTS.c.sketch).join(SONGS)
+        wanted = columns.where(SEGMENTS.c.id > newest, SONGS.c.version == VERSION)
+        new = connection.execute(wanted.order_by(SEGMENTS.c.id)).all()
         if not new:
             return
         sketches = np.frombuffer(b"".join(row.sketch for row in new), "<f4")

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-MOST_GROUPS = 12  # that a map's colours can still be told apart
+MOST_GROUPS = 10  # that a map's colours can still be told apart
 JUDGED = 2_000  # segments, at least, by which a number of groups is judged
 KEPT = 0.9  # share of the variance that groups are found in
 SEED = 0
@@ -30,8 +30,9 @@ def group(x: np.ndarray) -> Groups:
     """Place segments in two dimensions and put them into groups.
 
     x: [segments, numbers], see `features.vectors`. The number of groups is the one with the
-    highest silhouette; fewer than 4 different segments are one group. Equal input gives equal
-    groups.
+    highest silhouette, of at most the root of half the segments (Mardia et al. 1979): few segments
+    are best apart with a song in each group, which says nothing new. Fewer than 4 different
+    segments are one group. Equal input gives equal groups.
     """
     from sklearn.decomposition import PCA
 
@@ -59,7 +60,8 @@ def _groups(x: np.ndarray, distinct: int) -> tuple[np.ndarray, float]:
 
     judged = slice(None, None, max(1, len(x) // JUDGED))
     best: tuple[float, np.ndarray] = (0.0, np.zeros(len(x), int))
-    for count in range(2, min(MOST_GROUPS, distinct - 2) + 1):
+    most = min(MOST_GROUPS, max(2, round((distinct / 2) ** 0.5)), distinct - 2)
+    for count in range(2, most + 1):
         labels = KMeans(count, n_init=4, random_state=SEED).fit_predict(x)
         if len(np.unique(labels[judged])) > 1:
             score = float(silhouette_score(x[judged], labels[judged]))

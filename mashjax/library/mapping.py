@@ -79,7 +79,7 @@ def coloured(points: Sequence[Point], by: str) -> tuple[list[str], list[tuple[st
         of_tempo = lambda t: to_hex(colormaps["viridis"](np.log(t / low) / np.log(high / low)))  # noqa: E731
         steps = np.geomspace(low, high, 5)
         return list(map(of_tempo, tempi)), [(f"{t:.0f} BPM", of_tempo(t)) for t in steps]
-    of_group = lambda group: to_hex(colormaps["Paired"](group % 12))  # noqa: E731
+    of_group = lambda group: to_hex(colormaps["tab10"](group % 10))  # noqa: E731
     groups = sorted({p.group for p in points})
     return [of_group(p.group) for p in points], [(f"group {g + 1}", of_group(g)) for g in groups]
 
@@ -100,7 +100,8 @@ def _draw_png(points: Sequence[Point], path: str | os.PathLike, *, colour: str, 
     axis.set_xlabel("1st principal component")
     axis.set_ylabel("2nd principal component")
     axis.set_title(title.replace("$", r"\$"), loc="left", fontsize=11)
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False, title=colour)
+    beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+    axis.legend(**beside, fontsize=8, frameon=False, title=colour, alignment="left")
     figure.savefig(path, dpi=120, format="png")
 
 
@@ -156,10 +157,11 @@ _PAGE = """<!DOCTYPE html>
  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
-body {{ font: 15px/1.4 system-ui, sans-serif; margin: 1.5rem auto; max-width: 62rem; color: #222 }}
+body {{ font: 15px/1.4 system-ui, sans-serif; margin: 0 auto; padding: 1.5rem; max-width: 62rem;
+ color: #222; background: #fff }}
 h1 {{ font-size: 1.2rem; margin: 0 }}
 svg {{ width: 100%; height: auto; border: 1px solid #ddd; background: #fafafa }}
-circle {{ fill-opacity: .8; stroke: #fff; stroke-width: .6 }}
+circle {{ fill-opacity: .85; stroke: #fff; stroke-width: .6 }}
 circle:hover {{ stroke: #000; stroke-width: 2 }}
 .key circle {{ fill: var(--key) }}
 .tempo circle {{ fill: var(--tempo) }}

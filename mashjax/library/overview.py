@@ -83,12 +83,13 @@ def draw_map(
     files.check_folder(path)
     with library.reading() as connection:
         sound = (SONGS.c.version == VERSION) & (sa.cast(SONGS.c.doubts, sa.Text) == "[]")
-        ids = connection.scalars(
-            sa.select(SEGMENTS.c.id).join(SONGS).where(sound).order_by(SEGMENTS.c.id)
-        ).all()
-    if not ids:
-        raise UserError(f"{library.name}: has no segments to draw; run match index FOLDER")
-    chosen = ids[:: -(-len(ids) // MOST_POINTS)]
+        columns = sa.select(SEGMENTS.c.id, SEGMENTS.c.song_id).join(SONGS).where(sound)
+        rows = connection.execute(columns.order_by(SEGMENTS.c.id)).all()
+        songs = connection.scalar(sa.select(sa.func.count()).select_from(SONGS)) or 0
+    if not rows:
+        why = f"none of its {songs} songs is without doubts; see match status" if songs else "empty"
+        raise UserError(f"{library.name}: has nothing to draw ({why}); run match index FOLDER")
+    chosen = [row.id for row in rows[:: -(-len(rows) // MOST_POINTS)]]
     with library.reading() as connection:
         parts = read_parts(connection, SEGMENTS.c.id.in_(chosen))
     groups = group(vectors([part.segment for part in parts]))
@@ -106,8 +107,10 @@ def draw_map(
         )
         for part, position, label in zip(parts, groups.positions, groups.labels, strict=True)
     ]
-    about = f"{len(ids)} segments of {len({p.song for p in points})} songs"
-    about += f", {len(points)} of them drawn" if len(points) < len(ids) else ""
+    sound_songs = len({row.song_id for row in rows})
+    about = f"{len(rows)} segments of {sound_songs} songs"
+    about += f", {len(points)} of them drawn" if len(points) < len(rows) else ""
+    about += f" ({songs - sound_songs} songs left out, see match status)" * (songs > sound_songs)
     with files.replacing(path) as beside:
         draw(points, beside, colour=colour, title=os.path.basename(library.name), about=about)
     return points, groups

@@ -156,6 +156,15 @@ def test_a_finder_sees_what_comes_and_goes(library, segment):
     assert songs() == {"a", "c"}
 
 
+def test_what_another_version_sketched_is_not_read(library, segment):
+    add(library, "old", segment(1), version=VERSION - 1)
+    with library.writing() as connection:
+        connection.execute(sa.update(SEGMENTS).values(sketch=b"shorter"))
+    add(library, "new", segment(2))
+    found = Finder(library).partners(Part("query", segment(0)), limits=WIDE)
+    assert [partner.part.song for partner in found] == ["new"]
+
+
 def test_a_song_of_the_library_is_known_by_its_content_or_path(
     library, segment, tmp_path, monkeypatch
 ):

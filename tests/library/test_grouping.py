@@ -22,6 +22,13 @@ def test_groups_are_found_without_being_counted(count):
     assert found.silhouette > 0.3
 
 
+def test_few_segments_have_few_groups():
+    """Nine songs of three segments each, which are best apart in nine groups."""
+    rng = np.random.default_rng(0)
+    x = 8 * np.repeat(rng.normal(size=(9, 20)), 3, axis=0) + rng.normal(size=(27, 20))
+    assert 1 < group(x).count <= 4
+
+
 def test_noise_is_hardly_apart():
     found = group(np.random.default_rng(0).normal(size=(200, 20)))
     assert found.silhouette < 0.15

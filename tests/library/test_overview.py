@@ -41,7 +41,8 @@ def test_the_map_shows_songs_without_doubts_in_their_groups(library, fill, segme
     assert (second["segments"], second["songs"], second["key"]) == (16, 4, "G major")
     assert first["tempo_bpm"] == pytest.approx(80, abs=2)
     text = (tmp_path / "map.html").read_text()
-    assert text.count("<circle") == 36 and "36 segments of 9 songs" in text
+    assert text.count("<circle") == 36
+    assert "36 segments of 9 songs (1 songs left out, see match status)" in text
     assert [path.name for path in tmp_path.glob("*map*")] == ["map.html"]
 
 
@@ -53,8 +54,23 @@ def test_a_large_library_is_thinned_and_says_so(library, fill, segment, tmp_path
     assert "20 segments of 5 songs, 7 of them drawn" in (tmp_path / "map.html").read_text()
 
 
+def test_what_another_version_described_is_left_out(library, fill, segment, tmp_path):
+    """It has no embedding, or another one."""
+    fill(library, {"old.wav": [segment(0)]})
+    with library.writing() as connection:
+        connection.execute(sa.update(SONGS).values(version=0))
+    embedded = dataclasses.replace(segment(1), embedding=np.ones(8, np.float32))
+    fill(library, {"new.wav": [embedded]})
+    points, _ = draw_map(library, tmp_path / "map.html")
+    assert [point.song for point in points] == ["new.wav"]
+    assert "1 segments of 1 songs (1 songs left out" in (tmp_path / "map.html").read_text()
+
+
 def test_a_map_that_cannot_be_drawn_is_refused(library, fill, segment, tmp_path):
-    with pytest.raises(UserError, match="no segments to draw; run match index"):
+    with pytest.raises(UserError, match=r"nothing to draw \(empty\); run match index"):
+        draw_map(library, tmp_path / "map.png")
+    fill(library, {"odd.wav": [segment(1)]}, doubts=["the tempo drifts"])
+    with pytest.raises(UserError, match="none of its 1 songs is without doubts; see match status"):
         draw_map(library, tmp_path / "map.png")
     fill(library, {"a.wav": [segment(0)]})
     with pytest.raises(UserError, match=r"map\.jpg"):
