@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mashjax.audio.fluidsynth import render
+from mashjax.audio.midi import Part
 from mashjax.data.layouts.arrange import BASSES, arrange
 from mashjax.data.layouts.midi import read_score
-from mashjax.data.layouts.render import Part, render
 from mashjax.data.layouts.singer import sing
 
 SR = 22050

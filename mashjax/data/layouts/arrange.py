@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from mashjax.data.layouts.render import Note, Part
+from mashjax.audio.midi import Note, Part
 
 # General MIDI program numbers, from 0.
 LEADS = (52, 53, 54, 85, 64, 65, 66, 67, 68, 71, 73, 74, 40, 56, 22, 80, 81, 84)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import fft
 
+from mashjax.audio.fluidsynth import fluidsynth, render
+from mashjax.audio.midi import Note
 from mashjax.data.layouts.arrange import Score, arrange
-from mashjax.data.layouts.render import Note, fluidsynth, render
 from mashjax.data.layouts.singer import sing
 from mashjax.data.layouts.voices import sing_with
 from mashjax.errors import UserError
@@ -93,7 +94,7 @@ def find_midi_songs(
     voice each (`find_voices`), likewise.
 
     Raises:
-      UserError: there is none, or FluidSynth, mido or a soundfont is missing.
+      UserError: there is none, or FluidSynth or a soundfont is missing.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -104,10 +105,6 @@ def find_midi_songs(
         if not pathlib.Path(soundfont).is_file():
             raise UserError(f"--soundfont={soundfont}: no such file")
     fluidsynth()
-    try:
-        import mido  # noqa: F401
-    except ImportError as error:
-        raise UserError("the midi layout needs mido: pip install 'mashjax[midi]'") from error
     songs = [
         MidiSong(sub.name, sub, tuple(soundfonts), seed, voices)
         for sub in sorted(folder.iterdir())

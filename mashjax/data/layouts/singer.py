@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from scipy import fft, ndimage, signal
 
-from mashjax.data.layouts.render import Note
+from mashjax.audio.midi import Note
 
 N_FFT, HOP = 1024, 256
 TABLE = 2048

@@ -16,8 +16,8 @@ import numpy as np
 from scipy import ndimage, signal
 
 from mashjax.audio import files
+from mashjax.audio.midi import Note
 from mashjax.audio.resample import resample, to_mono
-from mashjax.data.layouts.render import Note
 from mashjax.data.layouts.singer import RATE, doubled, in_a_room, in_range, intonation
 from mashjax.errors import UserError
 

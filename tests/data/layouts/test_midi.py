@@ -6,10 +6,11 @@ import mido
 import numpy as np
 import pytest
 
-from mashjax.data.layouts import render as rendering
+from mashjax.audio import fluidsynth as rendering
+from mashjax.audio.fluidsynth import render
+from mashjax.audio.midi import Note, Part
 from mashjax.data.layouts.arrange import arrange, chord_pitches
 from mashjax.data.layouts.midi import MidiSong, find_midi_songs, read_score
-from mashjax.data.layouts.render import Note, Part, render
 from mashjax.errors import UserError
 
 SR = 22050

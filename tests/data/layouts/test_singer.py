@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from mashjax.data.layouts.render import Note
+from mashjax.audio.midi import Note
 from mashjax.data.layouts.singer import sing
 
 SR = 22050

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mashjax.data.layouts.render import Note
+from mashjax.audio.midi import Note
 from mashjax.data.layouts.singer import sing
 from mashjax.data.layouts.voices import find_voices, listen, sing_with, world
 from mashjax.errors import UserError
