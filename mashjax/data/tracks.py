@@ -11,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from mashjax.data.sources import Rejected
+
 PITCH_CLASSES = 12
 TIMBRES = 12
 
@@ -58,7 +60,24 @@ class TrackSource(Protocol):
 
     @property
     def words(self) -> dict[str, int] | None:
-        """As in `Track`: known before it is opened, so that all tracks' vocabulary is."""
+        """As in `Track`: known before it is opened, so that all tracks' vocabulary is.
+
+        Raises: UserError: they cannot be read.
+        """
 
     def load(self) -> Track:
         """Raises: UserError: a file is missing, damaged, or holds no analysis."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a layout found.
+
+    sources: with different ids, sorted by them; left_out: what cannot be used, one by one;
+    counts: of what is of no use because its other half is missing, by what it is, such as "tracks
+    without a genre": too many to be named.
+    """
+
+    sources: list[TrackSource]
+    left_out: list[Rejected]
+    counts: dict[str, int]

@@ -44,6 +44,12 @@ def analyse(y: np.ndarray, *, sr: int) -> Analysis:
     Works at 22.05 kHz inside. Silence, noise and drones give `tempo_bpm` None and a key
     without confidence; nothing in the sound makes it fail.
     """
+    return analyse_frames(y, sr=sr)[0]
+
+
+def analyse_frames(y: np.ndarray, *, sr: int) -> tuple[Analysis, np.ndarray, Onsets]:
+    """`analyse`, and what it was made of: pitch classes [frames, 12] every tonality.HOP samples
+    at tonality.SR, and the onsets; both at the song's highest level, 1."""
     seconds = len(y) / sr
     mono = np.asarray(y, np.float32)
     if sr != SR:
@@ -60,7 +66,7 @@ def analyse(y: np.ndarray, *, sr: int) -> Analysis:
     grid = bars.bars(found.times, o=o, chroma=chroma, bass=bass)
     grid = _settled(grid, o=o, seconds=seconds)
     cells = _cells(grid.beats, seconds=seconds)
-    return Analysis(
+    analysis = Analysis(
         seconds=seconds,
         tempo_bpm=found.tempo_bpm,
         beats=grid.beats,
@@ -72,11 +78,12 @@ def analyse(y: np.ndarray, *, sr: int) -> Analysis:
         key_likelihood=likelihood,
         tuning_cents=cents,
         cells=cells,
-        chroma=_pool(chroma, cells * tonality.SR / tonality.HOP),
+        chroma=pool(chroma, cells * tonality.SR / tonality.HOP),
         rhythm=_rhythm(o, cells),
-        spectrum=_pool(o.energy.T, cells * o.rate),
+        spectrum=pool(o.energy.T, cells * o.rate),
         voice=voice.voice_likelihood(mono),
     )
+    return analysis, chroma, o
 
 
 def _settled(grid: bars.Bars, *, o: Onsets, seconds: float) -> bars.Bars:
@@ -94,10 +101,11 @@ def _settled(grid: bars.Bars, *, o: Onsets, seconds: float) -> bars.Bars:
 
 def _cells(beats: np.ndarray, *, seconds: float) -> np.ndarray:
     """The beats, or a regular grid without them; only whole cells."""
-    return beats if len(beats) > 1 else np.arange(0.0, seconds, NOMINAL_BEAT)
+    end = max(seconds, NOMINAL_BEAT)
+    return beats if len(beats) > 1 else np.arange(0.0, end, NOMINAL_BEAT)
 
 
-def _pool(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def pool(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Means of `x` [frames, features] between fractional frame `edges`, [cells, features]."""
     total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0, dtype=np.float64)])
     i = np.clip(np.round(edges).astype(int), 0, len(x))
@@ -113,5 +121,5 @@ def _rhythm(o: Onsets, cells: np.ndarray) -> np.ndarray:
     parts = np.arange(len(cells) * SUBDIVISIONS - SUBDIVISIONS + 1) / SUBDIVISIONS
     edges = np.interp(parts, np.arange(len(cells)), cells)
     edges = edges - (edges[1] - edges[0]) / 2 if len(edges) > 1 else edges
-    pooled = _pool(o.total[:, None], np.asarray(frame_of(edges)))
+    pooled = pool(o.total[:, None], np.asarray(frame_of(edges)))
     return pooled.reshape(-1, SUBDIVISIONS)

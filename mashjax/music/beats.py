@@ -57,9 +57,9 @@ def track(o: Onsets, *, seconds: float) -> Beats:
     Fourier transform and its multiples peak, and its phase is where the folded onset rises.
     """
     rate = o.rate / COARSE
-    n = _coarse(o.total)
-    if len(n) < 2 * rate or not _has_onsets(o.total):
+    if len(o.total) < 2 * o.rate or not _has_onsets(o.total):
         return NONE
+    n = _coarse(o.total)
     periods, clarity = _local_periods(
         [_coarse(o.novelty[g].mean(axis=0)) for g in GROUPS], rate=rate
     )

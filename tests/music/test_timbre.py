@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from mashjax.music.timbre import half_beats
+
+SR = 22050
+
+
+def tone(hz, seconds, amplitude=1.0):
+    return amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * SR)) / SR)
+
+
+def test_level_is_in_decibels():
+    """The song's highest level is 1, whatever it was: half of it is 6 dB less."""
+    noise = np.random.default_rng(0).uniform(-1, 1, 8 * SR).astype(np.float32)
+    y = np.concatenate([noise[: 4 * SR], noise[4 * SR :] / 2])
+    song = half_beats(0.3 * y, sr=SR)
+    difference = song.timbre[4:12].mean(axis=0) - song.timbre[20:28].mean(axis=0)
+    assert difference[0] == pytest.approx(6.02, abs=0.2) and np.abs(difference[1:]).max() < 2
+    np.testing.assert_allclose(song.timbre, half_beats(y, sr=SR).timbre, atol=1e-3)
+    assert song.timbre[:, 0].min() > 0 and song.timbre[:, 0].max() < 60
+
+
+def test_brightness_is_another_shape():
+    low, high = (half_beats(tone(hz, 4).astype(np.float32), sr=SR) for hz in (200, 4000))
+    assert low.timbre[8, 1] > 20 and high.timbre[8, 1] < -5
+    assert low.chroma[8].argmax() == 7 and (low.chroma[8] <= 1).all()
+
+
+def test_silence_is_zero_and_a_moment_has_no_half_beats():
+    silence = half_beats(np.zeros(3 * SR, np.float32), sr=SR)
+    assert np.diff(silence.starts) == pytest.approx(0.25)
+    assert not silence.chroma.any() and not silence.timbre.any()
+    for n in (0, 100, SR // 2):
+        moment = half_beats(np.zeros(n, np.float32), sr=SR)
+        assert moment.chroma.shape == moment.timbre.shape == (0, 12) and len(moment.starts) == 0
