@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from mashjax.errors import UserError
 from mashjax.nn.weights import Weights, read_weights, write_weights
 from mashjax.tasks import mashup
 from mashjax.tasks.mashup.examples import transform
+from mashjax.tasks.mashup.masks import AJAR, eased
 from mashjax.tasks.mashup.model import apply
 from mashjax.tasks.mashup.predict import in_blocks
 
@@ -35,9 +37,19 @@ def test_a_fresh_model_is_a_clean_overlay(cfg, fresh, songs):
     ]
     plain, mixed = songs[0] + songs[1], kept[0] + kept[1]
     scale = (mixed @ plain) / (plain @ plain)
-    assert scale == pytest.approx(cfg.first_mask, abs=1e-3)
+    assert scale == pytest.approx(AJAR + (1 - AJAR) * cfg.first_mask, abs=1e-3)
     assert 10 * np.log10(np.sum((scale * plain) ** 2) / np.sum((mixed - scale * plain) ** 2)) > 40
     assert (masks.rotation1 == 0).all()
+
+
+@pytest.mark.parametrize("xp", [np, jnp])
+def test_masks_are_eased(xp):
+    mask = np.array([[0.0, 1.0], [0.0, 0.7], [0.6, 0.4], [0.0, 1.0]], np.float32)
+    mean = np.array([[0.0, 0.9], [0.2, 0.7], [0.2, 0.7], [0.2, 0.8]])
+    found = eased(xp.asarray(mask))
+    assert isinstance(found, xp.ndarray)
+    np.testing.assert_allclose(found, AJAR + (1 - AJAR) * mean, atol=1e-6)
+    np.testing.assert_allclose(eased(xp.stack([mask] * 2))[1], found, atol=1e-6)
 
 
 def _filtered(cfg, y, mask):
@@ -61,6 +73,7 @@ def test_blocks_have_no_seam(cfg, lively, songs):
     mask1, mask2, rotation1, rotation2 = in_one_piece(lively, *songs)
     assert len(blocked.times) > 3 * cfg.block_frames
     assert mask1.std() > 0.05, "masks that never move show nothing"
+    mask1, mask2 = eased(mask1), eased(mask2)
     np.testing.assert_allclose(blocked.mask1, mask1, atol=1e-4)
     np.testing.assert_allclose(blocked.mask2, mask2, atol=1e-4)
     linear = cfg.bands.linear

@@ -4,7 +4,7 @@ mashup = sum over songs of mask * |X| * exp(i (angle X + rotation)). Masks are p
 only for the bands that are single bins, since bins of one wide band share no phase.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,9 @@ from mashjax.tasks.mashup.examples import Example, Statistics, normalised
 
 QUIET = 0.1
 """Share of both songs' magnitude below which the wanted mashup counts as quiet."""
+
+AJAR = 0.05
+"""Of every bin that is let through, -26 dB: where a mask is shut, the phase is nobody's."""
 
 
 class Filters(NamedTuple):
@@ -138,6 +141,18 @@ def filtered(
     )
 
 
+def eased(mask: Any) -> Any:
+    """A mask as it is heard, [..., frames, bands], of NumPy or of JAX.
+
+    The mean of three frames, and never quite shut: the loss, an absolute error, shuts masks harder
+    than the squared error by which sounds are compared. 0.13 dB and .012 of phi on validation.
+    """
+    xp = mask.__array_namespace__()
+    around = xp.concat([mask[..., :1, :], mask, mask[..., -1:, :]], axis=-2)
+    mean = (around[..., :-2, :] + mask + around[..., 2:, :]) / 3
+    return AJAR + (1 - AJAR) * mean
+
+
 def estimates(
     cfg: Config, filters: Filters, song1: jax.Array, song2: jax.Array
 ) -> dict[str, tuple[jax.Array, ...]]:
@@ -146,6 +161,7 @@ def estimates(
     Each is [batch, frames, all bins]. Bins above the network's bands take the last band's mask,
     as in `mashjax.mix`.
     """
+    filters = filters._replace(mask1=eased(filters.mask1), mask2=eased(filters.mask2))
     still = jnp.zeros_like(filters.rotation1)
     unturned = filters._replace(rotation1=still, rotation2=still)
     above = [

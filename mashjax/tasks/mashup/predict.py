@@ -16,6 +16,7 @@ from mashjax.nn.blockwise import Blockwise
 from mashjax.nn.weights import Weights, check_shapes, flatten
 from mashjax.tasks.mashup.config import Config, config_from_dict
 from mashjax.tasks.mashup.examples import transform
+from mashjax.tasks.mashup.masks import eased
 from mashjax.tasks.mashup.model import HEADS, Networks, init_model
 
 SHIPPED = pathlib.Path(__file__).parents[2] / "pretrained" / "mashup"
@@ -104,8 +105,8 @@ def predict(state: ModelState, y1: np.ndarray, y2: np.ndarray) -> Masks:
     # Wide bands hold many phases and are not turned.
     still = ((0, 0), (0, state.cfg.bands.count - state.cfg.bands.linear))
     return Masks(
-        mask1,
-        mask2,
+        eased(mask1),
+        eased(mask2),
         np.pad(rotation1, still),
         np.pad(rotation2, still),
         *_axes(state.cfg, len(mask1)),
