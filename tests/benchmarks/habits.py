@@ -7,9 +7,10 @@ r"""Whether a network, fine-tuned on people's mashups, takes over their habits.
     python tests/benchmarks/habits.py score --data=STORE --checkpoint=TUNED [--checkpoint=RUN]
 
 `make` writes mashups whose maker has habits, of the store's training songs, whose leads pause: in
-most passages of PASSAGE seconds only one of the two sings. The maker lets song 1 lead wherever it
-sings, song 2 elsewhere, over the other song's backing, crossfaded; the backing goes down by DUCK dB
-while the lead is heard, and loses what is above CUTOFF_HZ. `score` compares, on unseen songs, song
+most passages of PASSAGE seconds only one of the two sings. The maker lets song 1 lead where it
+sings and in its breaths, song 2 in pauses of more than PAUSE seconds, each over the other song's
+backing, crossfaded; the backing goes down by DUCK dB while the lead is heard, and loses what is
+above CUTOFF_HZ. `score` compares, on unseen songs, song
 2's share of the energy through the network's filters with its share in what the maker would have
 done: Pearson's correlation over all frames of all mashups, and how close the sound comes.
 """
@@ -26,8 +27,9 @@ from scipy import ndimage, signal
 
 from mashjax.data.store import Store, decode, open_store
 
-PASSAGE = 3.0
+PASSAGE = 6.0
 ONE_LEAD = 0.8  # share of the passages in which only one of the songs has a lead
+PAUSE = 2.0
 SINGS = 0.01  # power of a lead that sings, of a song whose power is 1
 FADE = 0.1
 DUCK = 6.0
@@ -53,11 +55,12 @@ def mashup_of(sources: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
     level = np.sqrt((songs**2).mean(-1, keepdims=True)) + 1e-9
     lead1, backing1, lead2, backing2 = sources / np.repeat(level, 2, axis=0)
     n = sources.shape[-1]
-    leads = np.zeros(n)
-    for start in range(0, n, round(PASSAGE * sr)):
-        here = slice(start, start + round(PASSAGE * sr))
-        leads[here] = (lead1[here] ** 2).mean() < SINGS
-    second = ndimage.uniform_filter1d(leads, round(FADE * sr))
+    heard = ndimage.uniform_filter1d(lead1**2, round(FADE * sr)) > SINGS
+    sung = np.concatenate([[-n], np.flatnonzero(heard), [2 * n]])
+    after = sung[np.searchsorted(sung, np.arange(n))]
+    before = sung[np.searchsorted(sung, np.arange(n), side="right") - 1]
+    pauses = (after - before > PAUSE * sr).astype(float)
+    second = ndimage.uniform_filter1d(pauses, round(FADE * sr))
     first = 1 - second
 
     def under(backing: np.ndarray, lead: np.ndarray) -> np.ndarray:
