@@ -1,4 +1,4 @@
-"""Vectors of words from the text files that word2vec and GloVe write: a word and its numbers a line.
+"""Vectors of words, from text files of word2vec or GloVe: a word and its numbers a line.
 
 Lyrics are often published as stems (musiXmatch's "everyth", "babi"), which no such file has. For
 these stands the first word of the file, which is the most frequent, that has the stem and at most

@@ -1,9 +1,10 @@
-"""A song in half beats: the harmony and the timbre of each.
+"""A song in parts of beats: the harmony and the timbre of each.
 
-Half a beat is about as long as a segment of the Echo Nest's analyser (4 a second at 120 BPM; its
-are 4.4 a second), and coefficient 0 is, as there, the level in dB with 60 the loudest. The other
-coefficients are a cosine transform of the spectrum, where the Echo Nest's are principal components:
-the two describe the same, but a network trained on one does not know the other.
+A part is a beat, a half or a quarter of it, whichever is nearest to the 0.23 s that a segment of
+the Echo Nest's analyser lasts; so a song has about as many, and the same ones whether its tempo is
+taken for 62 or for 124 BPM. Coefficient 0 is, as there, the level in dB with 60 the loudest. The
+others are a cosine transform of the spectrum, where the Echo Nest's are principal components: the
+two describe the same, but a network trained on one does not know the other.
 """
 
 from typing import NamedTuple
@@ -18,11 +19,13 @@ from mashjax.music.tonality import HOP, SR
 COEFFICIENTS = 12
 FULL_SCALE = N_FFT / 4  # magnitude of the loudest sine through a Hann window of N_FFT samples
 LOUDEST = 60.0  # dB, of which silence is 0
-PARTS = 2  # of a beat
+NOMINAL = 0.23  # seconds of a part
+MOST = 4  # parts of a beat
 
 
-class HalfBeats(NamedTuple):
-    """starts float64 [halves] seconds, chroma float32 [halves, 12] in 0..1, timbre likewise."""
+class BeatParts(NamedTuple):
+    """starts: float64 [parts] seconds; chroma: float32 [parts, 12] in 0..1, the strongest 1;
+    timbre: float32 [parts, 12] in dB."""
 
     analysis: Analysis
     starts: np.ndarray
@@ -30,25 +33,31 @@ class HalfBeats(NamedTuple):
     timbre: np.ndarray
 
 
-def half_beats(y: np.ndarray, *, sr: int) -> HalfBeats:
+def beat_parts(y: np.ndarray, *, sr: int) -> BeatParts:
     """Describe mono samples `y` [samples] at `sr` Hz.
 
-    A song without a beat comes in quarters of a second, silence with chroma and timbre of 0. What
-    is shorter than a beat and a half has no half beats.
+    A song without a beat comes in quarters of a second; silence has chroma and timbre of 0. What
+    is shorter than a beat has no parts.
     """
     analysis, chroma, onsets = analyse_frames(y, sr=sr)
-    cells = analysis.cells
-    parts = np.arange(PARTS * (len(cells) - 1) + 1) / PARTS
-    edges = np.interp(parts, np.arange(len(cells)), cells)
+    edges = _edges(analysis.cells)
     in_chroma = pool(chroma, edges * SR / HOP)
     strongest = in_chroma.max(axis=1, keepdims=True, initial=0.0)
     energy = pool(onsets.energy.T, np.asarray(frame_of(edges)))
-    return HalfBeats(
+    return BeatParts(
         analysis=analysis,
         starts=edges[:-1],
         chroma=(in_chroma / np.maximum(strongest, 1e-9)).astype(np.float32),
         timbre=_coefficients(energy).astype(np.float32),
     )
+
+
+def _edges(cells: np.ndarray) -> np.ndarray:
+    """Where parts begin and end, in seconds, of cells that begin and end at `cells`."""
+    lasts = float(np.median(np.diff(cells))) if len(cells) > 1 else NOMINAL
+    parts = int(np.clip(2.0 ** np.round(np.log2(lasts / NOMINAL)), 1, MOST))
+    places = np.arange(parts * (len(cells) - 1) + 1) / parts
+    return np.interp(places, np.arange(len(cells)), cells)
 
 
 def _coefficients(energy: np.ndarray) -> np.ndarray:

@@ -61,18 +61,18 @@ class AudioTrack:
 
 
 def read_audio(path: str | os.PathLike) -> Track:
-    """Analyse a sound file; a segment is half a beat. Nothing but the sound is known of it.
+    """Analyse a sound file; a segment is a part of a beat. Nothing but the sound is known of it.
 
     Raises:
       UserError: it cannot be read, or lasts less than two seconds.
     """
     from mashjax.audio.files import read
     from mashjax.audio.resample import to_mono
-    from mashjax.music.timbre import half_beats
+    from mashjax.music.timbre import beat_parts
     from mashjax.music.tonality import TONICS
 
     clip = read(path)
-    song = half_beats(to_mono(clip.y), sr=clip.sr)
+    song = beat_parts(to_mono(clip.y), sr=clip.sr)
     known = song.analysis.key.confidence > 0
     beat = song.analysis.tempo_bpm is not None
     return Track(

@@ -1,10 +1,13 @@
 """The genre layout: songs with genres, whatever they come as."""
 
+import dataclasses
 import os
+import pathlib
 
 from mashjax.data.layouts import msd
 from mashjax.data.layouts.audio_tracks import find_audio_tracks, read_audio
 from mashjax.data.layouts.folders import ending, walk
+from mashjax.data.lyrics import Lyrics, LyricsFiles
 from mashjax.data.tracks import Found, Track
 from mashjax.errors import UserError
 
@@ -42,10 +45,18 @@ def find_tracks(
     return find_audio_tracks(tree, genres=genres, splits=splits, lyrics=lyrics, labelled=labelled)
 
 
-def read_track(path: str | os.PathLike) -> Track:
+def read_track(path: str | os.PathLike, *, lyrics: tuple[str, ...] = ()) -> Track:
     """One song: a file of the Million Song Dataset, or a sound file.
 
+    lyrics: see `LyricsFiles`; else, song.txt beside song.mp3.
+
     Raises:
-      UserError: it cannot be read.
+      UserError: it cannot be read, or its words cannot.
     """
-    return msd.read_msd(path) if ending(os.fspath(path)) in msd.ENDINGS else read_audio(path)
+    is_msd = ending(os.fspath(path)) in msd.ENDINGS
+    track = msd.read_msd(path) if is_msd else read_audio(path)
+    words = LyricsFiles(lyrics).of(track.track_id)
+    beside = pathlib.Path(path).with_suffix(".txt")
+    if words is None and beside.is_file():
+        words = Lyrics(beside)
+    return dataclasses.replace(track, words=words.read() if words else None)

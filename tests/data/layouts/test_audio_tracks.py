@@ -81,7 +81,7 @@ def test_a_folder_without_songs_says_so(tmp_path):
 
 
 def test_a_sound_is_described(tmp_path, demo_songs):
-    """The demo's first song is at 104 BPM; a half beat is 0.288 s."""
+    """The demo's first song is at 104 BPM; half a beat is 0.288 s."""
     files.write(tmp_path / "song.wav", demo_songs[0], sr=44100)
     track = read_track(tmp_path / "song.wav")
     assert track.tempo_bpm == pytest.approx(104, rel=0.01)
