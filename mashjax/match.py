@@ -21,7 +21,7 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -32,7 +32,6 @@ from mashjax.music.alignment import Limits
 
 if TYPE_CHECKING:  # the library's modules load SQLAlchemy; --help needs none of it
     from mashjax.library.database import Library
-    from mashjax.library.finding import Part, Partner
 
 FLAGS = flags.FLAGS
 
@@ -51,6 +50,7 @@ def _index(arguments: Sequence[str]) -> None:
     from mashjax.data.layouts.plain_songs import find_plain_songs
     from mashjax.library.exporting import export
     from mashjax.library.indexing import AHEAD, index
+    from mashjax.library.telling import indexed_lines
 
     folder = _one(arguments, "the folder of songs")
     find_plain_songs(folder)  # refused before a library is made for it
@@ -72,34 +72,18 @@ def _index(arguments: Sequence[str]) -> None:
         if FLAGS.export:
             ahead = AHEAD if FLAGS.scheduler else FLAGS.workers
             with executor(FLAGS.workers, scheduler=FLAGS.scheduler) as pool:
-                about["slices"], left_out = export(library, FLAGS.export, pool, ahead=ahead)
-            about["left_out"] += map(dataclasses.asdict, left_out)
-        if FLAGS.json:
-            _print_json({"library": library.name, **about})
-        else:
-            print(_told_of_index(library.name, about))
-
-
-def _told_of_index(name: str, about: dict[str, Any]) -> str:
-    changes = {
-        "described": about["described"],
-        "unchanged": about["unchanged"],
-        "moved": about["moved"],
-        "dropped": about["dropped"],
-        "left out": len(about["left_out"]),
-    }
-    lines = [
-        f"{name}: {about['songs']} songs, {about['segments']} segments",
-        ", ".join(f"{count} {what}" for what, count in changes.items() if count) or "nothing new",
-    ]
-    if "slices" in about:
-        lines.append(f"{FLAGS.export}: {about['slices']} slices written")
-    lines += [f"left out {song['id']}: {song['why']}" for song in about["left_out"]]
-    return "\n".join(lines)
+                exported = export(library, FLAGS.export, pool, ahead=ahead)
+            about["slices"], about["slices_removed"] = exported.written, exported.removed
+            about["left_out"] += map(dataclasses.asdict, exported.left_out)
+        _say(
+            lambda: {"library": library.name, **about},
+            lambda: indexed_lines(library.name, about, exported=FLAGS.export),
+        )
 
 
 def _find(arguments: Sequence[str]) -> None:
     from mashjax.library.finding import find
+    from mashjax.library.telling import found_json, found_lines
 
     song = _one(arguments, "the song")
     with _library() as library:
@@ -111,19 +95,7 @@ def _find(arguments: Sequence[str]) -> None:
             diagonals=FLAGS.diagonals,
             top=FLAGS.top,
         )
-    if FLAGS.json:
-        parts = [
-            {**_described(part), "partners": [_told(part, p) for p in partners]}
-            for part, partners in found
-        ]
-        _print_json({"song": song, "parts": parts})
-    else:
-        for part, partners in found:
-            print(_heading(part))
-            for rank, partner in enumerate(partners, 1):
-                print(_line(rank, part, partner))
-            if not partners:
-                print("  nothing within the limits: try a greater --max-stretch or --max-shift")
+    _say(lambda: found_json(song, found), lambda: found_lines(found))
 
 
 def _mix(arguments: Sequence[str]) -> None:
@@ -131,6 +103,7 @@ def _mix(arguments: Sequence[str]) -> None:
     from mashjax.library.arranging import choose, play
     from mashjax.library.finding import find
     from mashjax.library.indexing import root_of
+    from mashjax.library.telling import set_lines
     from mashjax.mixing.pipeline import Options
 
     song, progress = _one(arguments, "the song"), cli.Progress()
@@ -152,20 +125,12 @@ def _mix(arguments: Sequence[str]) -> None:
     choices = choose(found, song=path, root=root, pick=FLAGS.pick, count=FLAGS.set)
     out = pathlib.Path(FLAGS.out or "mashup.wav")
     report = play(path, choices, out=out, options=Options(limits=limits), progress=progress)
-    if FLAGS.json:
-        _print_json(report)
-        return
-    for one in report["set"]:
-        print(
-            f"{_clock(one['start'])}: {_clock(one['part']['start'])} of {song} "
-            f"{'over' if one['role'] == 'lead' else 'under'} "
-            f"{_clock(one['partner']['start'])} of {one['partner']['path']}"
-        )
     output = report["output"]
-    print(
+    written = (
         f"{out}, {out.with_suffix('.cue')}, {out.with_suffix('.json')}, {out.stem}_stems: "
         f"{output['seconds']:.1f} s, {output['lufs']:.1f} LUFS"
     )
+    _say(lambda: report, lambda: [*set_lines(song, report), written])
 
 
 def _rate(arguments: Sequence[str]) -> None:
@@ -176,154 +141,69 @@ def _rate(arguments: Sequence[str]) -> None:
     pair, rating = arguments[0], int(arguments[1])
     with _library() as library:
         match = rate_pair(library, pair, rating)
-    if FLAGS.json:
-        parts = {name: round(value, 4) for name, value in match.parts.items()}
-        _print_json(
-            {"pair": pair, "rating": rating, "total": round(match.total, 4), "parts": parts}
-        )
-    else:
-        print(f"pair {pair}, score {match.total:.3f}: rated {rating}")
+    told = match.told()
+    _say(
+        lambda: {"pair": pair, "rating": rating, "total": told["total"], "parts": told["parts"]},
+        lambda: [f"pair {pair}, score {match.total:.3f}: rated {rating}"],
+    )
 
 
 def _learn(arguments: Sequence[str]) -> None:
     from mashjax.library.rating import learn_weights
+    from mashjax.library.telling import learned_json, learned_lines
 
     _none(arguments)
     with _library() as library:
         learned, version = learn_weights(library)
-    if FLAGS.json:
-        about = {"version": version, "in_use": learned.better, "note": learned.note}
-        _print_json({**about, **dataclasses.asdict(learned)})
-    else:
-        use = "in use" if learned.better else "kept, not in use"
-        print(f"version {version} of the weights, {use}: {learned.note}")
-        for name, before in learned.before.items():
-            print(f"  {name:<12}{before:.3f} -> {learned.after[name]:.3f}")
+    _say(lambda: learned_json(learned, version), lambda: learned_lines(learned, version))
 
 
 def _map(arguments: Sequence[str]) -> None:
     from mashjax.library.overview import draw_map, groups_of
+    from mashjax.library.telling import group_lines
 
     _none(arguments)
     out = FLAGS.out or "map.png"
     with _library() as library:
         points, groups = draw_map(library, out, colour=FLAGS.colour)
     about = groups_of(points)
-    if FLAGS.json:
-        shares = [round(share, 4) for share in groups.explained]
-        silhouette = round(groups.silhouette, 4)
-        found = {"segments": len(points), "explained": shares, "silhouette": silhouette}
-        _print_json({"out": out, **found, "groups": about})
-    else:
-        print(f"{out}: {len(points)} segments, {sum(groups.explained):.0%} of what varies")
-        for row in about:
-            songs = f"{row['segments']} segments of {row['songs']} songs"
-            print(f"  group {row['group']}: {songs}, {row['tempo_bpm']:.0f} BPM, {row['key']}")
+    _say(
+        lambda: {
+            "out": out,
+            "segments": len(points),
+            "explained": [round(share, 4) for share in groups.explained],
+            "silhouette": round(groups.silhouette, 4),
+            "groups": about,
+        },
+        lambda: [
+            f"{out}: {len(points)} segments, {sum(groups.explained):.0%} of what varies",
+            *group_lines(about),
+        ],
+    )
 
 
 def _status(arguments: Sequence[str]) -> None:
     from mashjax.library.finding import weights_in_use
     from mashjax.library.overview import status
     from mashjax.library.rating import newest_ratings
+    from mashjax.library.telling import status_json, status_lines
 
     _none(arguments)
     with _library() as library:
         found, weights = status(library, days=FLAGS.days), weights_in_use(library)
         ratings = len(newest_ratings(library))
+    _say(
+        lambda: {"library": library.name, **status_json(found, weights, ratings=ratings)},
+        lambda: status_lines(library.name, found, weights, ratings=ratings),
+    )
+
+
+def _say(as_json: Callable[[], dict[str, Any]], as_lines: Callable[[], Iterable[str]]) -> None:
+    """What was found, as --json asks for it."""
     if FLAGS.json:
-        drift = [{**dataclasses.asdict(d), "found": d.found} for d in found.drift]
-        about = {**dataclasses.asdict(found), "drift": drift, "ratings": ratings}
-        _print_json({"library": library.name, **about, "weights": dict(weights)})
-        return
-    print(
-        f"{library.name}: {found.songs} songs, {found.segments} segments, {ratings} rated pairs\n"
-        + ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
-    )
-    if found.outdated:
-        print(f"{found.outdated} songs were described by another version: run match index FOLDER")
-    if found.drift:
-        drifted = [d for d in found.drift if d.found]
-        for d in drifted:
-            print(f"the {found.new} new songs differ in {d.feature}: {d.before:.2f} -> {d.now:.2f}")
-        if not drifted:
-            print(f"the {found.new} new songs are like the others")
-    elif found.new:
-        print(f"{found.new} new songs: too few, of them or of others, to compare")
-    for song, doubts in found.doubted.items():
-        print(f"not in the pool: {song}: {', '.join(doubts)}")
-
-
-def _described(part: "Part") -> dict[str, Any]:
-    """A segment, for JSON."""
-    from mashjax.music.tonality import TONICS
-
-    s = part.segment
-    return {
-        "song": part.song,
-        "id": part.id,
-        "number": s.number,
-        "start": round(s.start, 3),
-        "end": round(s.end, 3),
-        "bars": s.bars,
-        "beats_per_bar": s.beats_per_bar,
-        "tempo_bpm": round(s.tempo_bpm, 2),
-        "key": {
-            "tonic": TONICS[s.tonic],
-            "mode": s.mode,
-            "confidence": round(s.key_confidence, 3),
-        },
-        "loudness_lufs": round(s.loudness_lufs, 1),
-        "voice": round(s.voice, 3),
-    }
-
-
-def _told(part: "Part", partner: "Partner") -> dict[str, Any]:
-    """A partner, for JSON."""
-    return {
-        "pair": _pair(part, partner),
-        **partner.match.told(),
-        "why": partner.why,
-        "segment": _described(partner.part),
-    }
-
-
-def _pair(part: "Part", partner: "Partner") -> str | None:
-    """How a pair is called; None: the song is not in the library."""
-    if part.id is None:
-        return None
-    return f"{part.id}-{partner.part.id}-{partner.match.role}"
-
-
-def _heading(part: "Part") -> str:
-    about = _described(part)
-    return (
-        f"part {about['number']}: {_span(part)}, {about['bars']} bars, "
-        f"{about['tempo_bpm']:.1f} BPM, {about['key']['tonic']} {about['key']['mode']}"
-    )
-
-
-def _line(rank: int, part: "Part", partner: "Partner") -> str:
-    match, pair = partner.match, _pair(part, partner)
-    scores = ", ".join(f"{name} {value:.2f}" for name, value in match.parts.items())
-    return (
-        f"  {rank}. {partner.part.song} {_span(partner.part)}: {partner.why}\n"
-        f"     {'under' if match.role == 'lead' else 'over'} yours from bar {match.offset_bars:g}, "
-        f"stretched {match.stretch_percent:+.1f} %, shifted {match.shift_semitones:+.2f} semitones"
-        f"{f', pair {pair}' if pair else ''}\n"
-        f"     score {match.total:.3f}: {scores}"
-    )
-
-
-def _span(part: "Part") -> str:
-    return f"{_clock(part.segment.start)}-{_clock(part.segment.end)}"
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
-
-
-def _print_json(about: dict[str, Any]) -> None:
-    print(json.dumps(about, indent=1, ensure_ascii=False))
+        print(json.dumps(as_json(), indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(as_lines()))
 
 
 def _none(arguments: Sequence[str]) -> None:
@@ -364,7 +244,7 @@ def _define_flags() -> None:
     flags.DEFINE_bool("json", False, "print JSON")
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "index: processes of this machine", 1)
     flags.DEFINE_string("scheduler", "", "index: address of a Dask scheduler: tcp://host:port")
-    flags.DEFINE_string("export", "", "index: also write every segment into this folder, as wav")
+    flags.DEFINE_string("export", "", "index: also keep every segment as wav in this folder")
     flags.DEFINE_enum(
         "role", "any", ["lead", "backing", "any"], "find, mix: what SONG gives to the pair"
     )

@@ -1,6 +1,7 @@
 """The library's segments as audio files: DIR/trackid/trackid_slice0.wav, trackid_slice1.wav, ..."""
 
 import concurrent.futures
+import dataclasses
 import os
 import pathlib
 import re
@@ -18,45 +19,59 @@ from mashjax.library.indexing import root_of
 from mashjax.library.tables import SEGMENTS, SONGS
 
 MAX_NAME_BYTES = 120
+_SLICE = re.compile(r"(.+-[0-9a-f]{8})_slice(\d+)\.wav")
 
 Slices = list[tuple[pathlib.Path, int, int]]
 """Where each goes, and its first and last sample in the song."""
 
 
+@dataclasses.dataclass
+class Exported:
+    """Slices written and removed, and songs that could not be read."""
+
+    written: int = 0
+    removed: int = 0
+    left_out: list[Rejected] = dataclasses.field(default_factory=list)
+
+
 def export(
     library: Library, folder: str | os.PathLike, pool: concurrent.futures.Executor, *, ahead: int
-) -> tuple[int, list[Rejected]]:
-    """Write every segment that is not there yet; the number written, and songs that failed.
+) -> Exported:
+    """Write every segment that is not there yet, and remove slices of what the library has no more.
 
     Args:
-      folder: made if it does not exist.
+      folder: made if it does not exist; for slices of this library alone.
       pool: where songs are read and written, at most `ahead` at a time.
 
     Raises:
       UserError: the folder cannot be written.
     """
-    written = 0
-    left_out: list[Rejected] = []
+    done = Exported()
     folder = pathlib.Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made: {error.strerror}") from error
-    songs = _songs(library, folder.absolute())
+    wanted: dict[str, int] = {}
+    songs = _songs(library, folder.absolute(), wanted)
     for outcome in run_all(pool, ((export_song, song, {}) for song in songs), ahead=ahead):
         if isinstance(outcome, Rejected):
-            left_out.append(outcome)
+            done.left_out.append(outcome)
         else:
-            written += outcome
-    return written, left_out
+            done.written += outcome
+    done.removed = _tidy(folder, wanted)
+    return done
 
 
-def export_song(song: pathlib.Path, id: str, slices: Slices) -> int | Rejected:
-    """Write the slices that are missing; how many they were. Runs anywhere."""
+def export_song(song: pathlib.Path, id: str, slices: Slices, described: float) -> int | Rejected:
+    """Write the slices that are missing, or older than the song's description (seconds since 1970);
+    how many they were. Runs anywhere."""
     import soundfile
 
     def is_there(path: pathlib.Path, frames: int) -> bool:
-        return path.exists() and soundfile.info(path).frames == frames
+        if not path.exists() or path.stat().st_mtime < described:
+            return False
+        return soundfile.info(path).frames == frames
 
     missing = [s for s in slices if not is_there(s[0], s[2] - s[1])]
     if not missing:
@@ -82,9 +97,12 @@ def trackid(path: str, sha256: str) -> str:
     return f"{stem}-{sha256[:8]}"
 
 
-def _songs(library: Library, folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, str, Slices]]:
-    """What `export_song` is to be asked, of each song in turn."""
-    columns = (SONGS.c.id, SONGS.c.path, SONGS.c.sha256, SONGS.c.sample_rate)
+def _songs(
+    library: Library, folder: pathlib.Path, wanted: dict[str, int]
+) -> Iterator[tuple[pathlib.Path, str, Slices, float]]:
+    """What `export_song` is to be asked, of each song in turn; notes trackids and slices of each in
+    `wanted`."""
+    columns = (SONGS.c.id, SONGS.c.path, SONGS.c.sha256, SONGS.c.sample_rate, SONGS.c.added)
     with library.reading() as connection:
         songs = connection.execute(sa.select(*columns).order_by(SONGS.c.path)).all()
     root = root_of(library)
@@ -93,6 +111,7 @@ def _songs(library: Library, folder: pathlib.Path) -> Iterator[tuple[pathlib.Pat
             of_song = sa.select(SEGMENTS.c.number, SEGMENTS.c.start, SEGMENTS.c.end)
             rows = connection.execute(of_song.where(SEGMENTS.c.song_id == song.id)).all()
         name, sr = trackid(song.path, song.sha256), song.sample_rate
+        wanted[name] = len(rows)
         slices = [
             (
                 folder / name / f"{name}_slice{row.number}.wav",
@@ -101,4 +120,18 @@ def _songs(library: Library, folder: pathlib.Path) -> Iterator[tuple[pathlib.Pat
             )
             for row in rows
         ]
-        yield root / original(song.path), song.path, slices
+        yield root / original(song.path), song.path, slices, song.added
+
+
+def _tidy(folder: pathlib.Path, wanted: dict[str, int]) -> int:
+    """Remove slices that no song has; how many they were. Other files stay."""
+    removed = 0
+    for path in sorted(folder.glob("*/*_slice*.wav")):
+        named = _SLICE.fullmatch(path.name)
+        ours = named and named[1] == path.parent.name
+        if named and ours and int(named[2]) >= wanted.get(named[1], 0):
+            path.unlink()
+            removed += 1
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
+    return removed

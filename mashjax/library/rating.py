@@ -3,17 +3,17 @@
 import dataclasses
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from mashjax.errors import UserError
-from mashjax.library.comparing import PARTS, ROLES, Match, compare
+from mashjax.library.comparing import PARTS, ROLES, Match
 from mashjax.library.comparing import WEIGHTS as DEFAULT_WEIGHTS
 from mashjax.library.database import Library
-from mashjax.library.finding import Part, read_parts, weights_in_use
+from mashjax.library.finding import match, read_parts, weights_in_use
 from mashjax.library.learning import FOLDS, STARS, Learned, learn
-from mashjax.library.rules import read_rules
 from mashjax.library.segments import SCALARS, Segment
 from mashjax.library.tables import RATINGS, SEGMENTS, SONGS, WEIGHTS
 from mashjax.music.alignment import Limits
@@ -22,7 +22,7 @@ LEAST = 2 * FOLDS
 """Rated pairs from which on something is learned, so that some can be held back."""
 
 ANYTHING = Limits(max_stretch=1.0, max_shift=6.0)
-"""A pair was found within some limits, which need not be the defaults."""
+"""A pair may have been found within other limits than the defaults."""
 
 _PAIR = re.compile(rf"(\d{{1,15}})-(\d{{1,15}})-({'|'.join(ROLES)})")
 
@@ -87,12 +87,12 @@ def rate_pair(library: Library, pair: str, rating: int) -> Match:
                 "anew; run match find again"
             )
     query, partner = (parts[number] for number in ids)
-    match = _match(query, partner, role=role)
-    if match is None:
+    found = _match(query.segment, partner.segment, role=role, weights=weights_in_use(library))
+    if found is None:
         raise UserError(f"{pair}: these two cannot be mixed: not of one meter, tempo and key")
     sides = [Side(hashes[part.song_id], part.segment) for part in (query, partner)]
-    rate(library, *sides, match=match, rating=rating)
-    return match
+    rate(library, *sides, match=found, rating=rating)
+    return found
 
 
 def newest_ratings(library: Library) -> list[Any]:
@@ -147,7 +147,9 @@ def learn_weights(library: Library) -> tuple[Learned, int]:
     return learned, version
 
 
-def _match(query: Part, partner: Part, *, role: str) -> Match | None:
-    segments = [partner.segment]
-    shifts = read_rules(diagonals=True).shifts(query.segment, segments)
-    return compare(query.segment, segments, role=role, limits=ANYTHING, shifts=shifts)[0]
+def _match(query: Segment, partner: Segment, *, role: str, weights: Mapping[str, float]):
+    """As a search within the usual limits finds it; else as one within any may have found it."""
+    usual = match(query, partner, role=role, weights=weights)
+    return usual or match(
+        query, partner, role=role, weights=weights, limits=ANYTHING, diagonals=True
+    )

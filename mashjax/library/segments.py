@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from mashjax.music.tonality import TONICS
+
 VERSION = 2
 """Of what is measured below and how, by the shipped networks, too, and of sketches: what another
 version described is described again."""
@@ -40,6 +42,21 @@ class Segment:
     timbre: np.ndarray  # [coefficients] of the mean spectrum's shape and its change
     embedding: np.ndarray  # [dimensions] of unit length; empty: none was computed
 
+    def told(self) -> dict[str, Any]:
+        """For JSON; what is per beat, and vectors, are left out."""
+        return {
+            "number": self.number,
+            "start": round(self.start, 3),
+            "end": round(self.end, 3),
+            "bars": self.bars,
+            "beats_per_bar": self.beats_per_bar,
+            "tempo_bpm": round(self.tempo_bpm, 2),
+            "key": told_key(self),
+            "loudness_lufs": round(self.loudness_lufs, 2),
+            "brightness_hz": round(self.brightness_hz),
+            "voice": round(self.voice, 3),
+        }
+
 
 @dataclasses.dataclass(frozen=True)
 class Song:
@@ -62,6 +79,15 @@ SCALARS = tuple(f.name for f in dataclasses.fields(Segment) if f.type is not np.
 """The fields of a segment that are one number or word."""
 _PER_BEAT = ("chroma", "rhythm", "lead")
 _VECTORS = ("lead_spectrum", "backing_spectrum", "timbre", "embedding")
+
+
+def told_key(of: Any) -> dict[str, Any]:
+    """The key of a song, a segment, or a row of either, for JSON."""
+    return {
+        "tonic": TONICS[of.tonic],
+        "mode": of.mode,
+        "confidence": round(of.key_confidence, 3),
+    }
 
 
 def pack(segment: Segment) -> bytes:

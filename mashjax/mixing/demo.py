@@ -8,7 +8,7 @@ from mashjax.audio.files import write
 
 SR = 44100
 _MINOR = [57, 53, 48, 55]  # A minor, F, C, G: the roots of song 1, MIDI numbers
-_MAJOR = [50, 57, 59, 55]  # D, A, B minor, G: song 2
+_MAJOR = [50, 57, 59, 55]  # D, A minor, B minor, G (the notes of G major): song 2
 _TRIADS = {57: (0, 3, 7), 53: (0, 4, 7), 48: (0, 4, 7), 55: (0, 4, 7), 50: (0, 4, 7), 59: (0, 3, 7)}
 
 

@@ -134,7 +134,7 @@ def _of_songs(app: FastAPI, settings: Settings, library: Library) -> None:
         """A song and its parts."""
         entry = _entry(request, settings, library, song)
         title = entry.title if song.startswith("u") else ""
-        parts = [songs.about_segment(segment) for segment in entry.segments()]
+        parts = [segment.told() for segment in entry.segments()]
         return {**songs.about(entry.row, id=song, title=title), "parts": parts}
 
     @app.get("/api/songs/{song}/peaks", tags=["songs"])
@@ -268,7 +268,7 @@ def _about_partner(partner: finding.Partner) -> dict[str, Any]:
     return {
         "song": str(partner.part.song_id),
         "title": pathlib.PurePosixPath(partner.part.song).stem,
-        "part": songs.about_segment(partner.part.segment),
+        "part": partner.part.segment.told(),
         **partner.match.told(),
         "why": partner.why,
     }

@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import HTTPException
 
-from mashjax.library.comparing import Match, compare
+from mashjax.library import finding
+from mashjax.library.comparing import Match
 from mashjax.library.database import Library
 from mashjax.library.finding import Finder, Part, Partner, weights_in_use
-from mashjax.library.rules import read_rules
 from mashjax.library.segments import SCALARS, Segment, pack, unpack
 
 
@@ -32,8 +32,7 @@ def match(library: Library, query: Segment, partner: Segment, *, role: str) -> M
     Raises:
       HTTPException: 409, no stretch and no shift within the rules bring them together.
     """
-    shifts = read_rules().shifts(query, [partner])
-    found = compare(query, [partner], role=role, weights=weights_in_use(library), shifts=shifts)[0]
+    found = finding.match(query, partner, role=role, weights=weights_in_use(library))
     if found is None:
         raise HTTPException(409, "these parts do not go together: their tempi or keys differ")
     return found

@@ -12,9 +12,8 @@ from fastapi import HTTPException
 from mashjax.audio.files import ENDINGS
 from mashjax.data.layouts.folders import original
 from mashjax.library.database import Library
-from mashjax.library.segments import Segment
+from mashjax.library.segments import Segment, told_key
 from mashjax.library.tables import SEGMENTS, SONGS, segment_of
-from mashjax.music.tonality import TONICS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,27 +96,6 @@ def about(row: Any, *, id: str, title: str = "") -> dict[str, Any]:
         "seconds": round(row.seconds, 3),
         "tempo_bpm": None if row.tempo_bpm is None else round(row.tempo_bpm, 2),
         "beats_per_bar": row.beats_per_bar,
-        "key": key_name(row.tonic, row.mode),
+        "key": told_key(row),
         "doubts": row.doubts,
     }
-
-
-def about_segment(segment: Segment) -> dict[str, Any]:
-    """What a client learns of a part; times in seconds."""
-    return {
-        "number": segment.number,
-        "start": round(segment.start, 3),
-        "end": round(segment.end, 3),
-        "bars": segment.bars,
-        "beats_per_bar": segment.beats_per_bar,
-        "tempo_bpm": round(segment.tempo_bpm, 2),
-        "key": key_name(segment.tonic, segment.mode),
-        "key_confidence": round(segment.key_confidence, 3),
-        "loudness_lufs": round(segment.loudness_lufs, 2),
-        "brightness_hz": round(segment.brightness_hz),
-        "voice": round(segment.voice, 3),
-    }
-
-
-def key_name(tonic: int, mode: str) -> str:
-    return f"{TONICS[tonic]} {mode}"

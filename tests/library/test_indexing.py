@@ -208,24 +208,44 @@ def test_slices_are_written_once_and_mended(folder, library, heard, tmp_path):
 
     def run():
         with executor(1) as pool:
-            return export(library, output, pool, ahead=1)
+            done = export(library, output, pool, ahead=1)
+        return done.written, done.removed, [song.id for song in done.left_out]
 
-    assert run() == (6, [])
+    assert run() == (6, 0, [])
     names = sorted(p.relative_to(output).as_posix() for p in output.rglob("*.wav"))
     track = trackid("0.wav", rows(library)["0.wav"][0])
     assert names[:2] == [f"{track}/{track}_slice0.wav", f"{track}/{track}_slice1.wav"]
     whole = files.read(folder / "0.wav").y
     slice1 = soundfile.read(output / names[1])[0]
     assert np.abs(slice1 - whole[0, round(1.5 * SR) : round(2.5 * SR)]).max() < 1e-6
-    assert run() == (0, [])
+    assert run() == (0, 0, [])
     (output / names[0]).unlink()
     files.write(output / names[1], whole[:, : SR // 2], sr=SR)  # as an older description had it
+    os.utime(output / names[2], (1e9, 1e9))  # of the right length, but before the description
     (folder / "2.wav").unlink()
-    assert run() == (2, [])
+    assert run() == (3, 0, [])
     shutil.rmtree(output)
-    written, left_out = run()
-    assert written == 4 and [r.id for r in left_out] == ["2.wav"]
-    assert "no such file" in left_out[0].why
+    assert run() == (4, 0, ["2.wav"])
+
+
+def test_slices_that_no_song_has_are_removed(folder, library, heard, tmp_path):
+    index(folder, library)
+    output = tmp_path / "slices"
+    with executor(1) as pool:
+        assert export(library, output, pool, ahead=1).written == 6
+        gone = trackid("2.wav", rows(library)["2.wav"][0])
+        kept = trackid("1.wav", rows(library)["1.wav"][0])
+        shutil.copy(output / kept / f"{kept}_slice1.wav", output / kept / f"{kept}_slice7.wav")
+        others = [output / "my_slice1.wav", output / "mine" / "my_slice1.wav"]
+        others[1].parent.mkdir()
+        for path in others:
+            path.write_text("not ours")
+        (folder / "2.wav").unlink()
+        index(folder, library)
+        done = export(library, output, pool, ahead=1)
+    assert (done.written, done.removed) == (0, 3)
+    assert not (output / gone).exists() and all(path.exists() for path in others)
+    assert len(list((output / kept).iterdir())) == 2
 
 
 def test_a_trackid_is_a_safe_and_short_name():

@@ -43,6 +43,8 @@ export async function wait(job, told, signal) {
 export const clock = (seconds) =>
   `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
+export const keyName = (key) => `${key.tonic} ${key.mode}`;
+
 export const byId = (id) => document.getElementById(id);
 
 /** An element with properties and children; strings become text, never HTML. */

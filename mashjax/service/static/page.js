@@ -1,6 +1,6 @@
 // The list of songs, and songs that are brought; the rest is in song.js, partners.js, mashup.js.
 
-import { ask, byId, clock, element, notice, wait } from "./api.js";
+import { ask, byId, clock, element, keyName, notice, wait } from "./api.js";
 import { showSong } from "./song.js";
 
 const PAGE = 100;
@@ -39,10 +39,11 @@ function row(song, own) {
   return made;
 }
 
-const about = (song) =>
-  [song.folder, clock(song.seconds), song.tempo_bpm && `${Math.round(song.tempo_bpm)} BPM`, song.key]
-    .filter(Boolean)
-    .join(" · ");
+function about(song) {
+  const tempo = song.tempo_bpm && `${Math.round(song.tempo_bpm)} BPM`;
+  const facts = [song.folder, clock(song.seconds), tempo, keyName(song.key)];
+  return facts.filter(Boolean).join(" · ");
+}
 
 async function choose(id) {
   notice("");

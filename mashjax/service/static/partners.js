@@ -1,6 +1,6 @@
 // What mixes with a part, best first.
 
-import { ask, byId, clock, element, notice } from "./api.js";
+import { ask, byId, clock, element, keyName, notice } from "./api.js";
 import { mix } from "./mashup.js";
 
 let shown = null; // the song and the part
@@ -36,7 +36,8 @@ function row(song, part, partner) {
   score.append(element("small", {}, " %"));
   const { start: from, end, tempo_bpm: tempo, key } = partner.part;
   const does = partner.role === "lead" ? "it backs" : "it leads";
-  const facts = [`${clock(from)}–${clock(end)}`, does, `${tempo.toFixed(0)} BPM`, key].join(" · ");
+  const span = `${clock(from)}–${clock(end)}`;
+  const facts = [span, does, `${tempo.toFixed(0)} BPM`, keyName(key)].join(" · ");
   const why = partner.why[0].toUpperCase() + partner.why.slice(1);
   const text = element("div", {}, element("h3", {}, partner.title));
   text.append(element("p", {}, `${why}.`), element("p", { className: "quiet" }, facts));

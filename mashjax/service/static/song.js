@@ -1,6 +1,6 @@
 // A song: its waveform, its parts.
 
-import { ask, byId, clock, element } from "./api.js";
+import { ask, byId, clock, element, keyName } from "./api.js";
 import { showPartners } from "./partners.js";
 import RegionsPlugin from "./regions.esm.js";
 import WaveSurfer from "./wavesurfer.esm.js";
@@ -29,7 +29,7 @@ export async function showSong(id) {
     clock(song.seconds),
     song.tempo_bpm ? `${song.tempo_bpm.toFixed(1)} BPM` : "no beat",
     `${song.beats_per_bar} beats a bar`,
-    song.key,
+    keyName(song.key),
     ...song.doubts,
   ].join(" · ");
   wave?.destroy();
@@ -66,7 +66,8 @@ export async function showSong(id) {
 
 function partButton(song, part) {
   const name = `${part.number + 1}: ${clock(part.start)}–${clock(part.end)}`;
-  const facts = `${part.bars} bars · ${part.key} · ${part.voice > 0.5 ? "voice" : "no voice"}`;
+  const voice = part.voice > 0.5 ? "voice" : "no voice";
+  const facts = `${part.bars} bars · ${keyName(part.key)} · ${voice}`;
   const made = element("button", { type: "button", ariaPressed: "false" }, name);
   made.append(element("small", {}, facts));
   made.dataset.part = part.number;
