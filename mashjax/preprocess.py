@@ -19,7 +19,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from absl import flags
@@ -42,6 +42,7 @@ def preprocess(
     soundfonts: Sequence[str] = (),
     voices: str = "",
     stems_map: str = "",
+    library: str = "",
     limit: int = 0,
     workers: int = 1,
     scheduler: str = "",
@@ -57,6 +58,8 @@ def preprocess(
       soundfonts: .sf2 or .sf3 files, for the midi layout.
       voices: a folder of recordings of one voice each that sing the midi layout's melodies.
       stems_map: a JSON file that says which stems lead, for the stems layout.
+      library: where `match index` described these songs, for the songs layout: those whose
+        analysis is doubtful are left out.
       limit: use the first songs only (by name); 0 for all.
       workers, scheduler, strict, progress: see `build_store`.
 
@@ -67,6 +70,9 @@ def preprocess(
     songs, left_out = _find(
         input, settings, soundfonts=soundfonts, voices=recordings, stems_map=stems_map
     )
+    if library:
+        songs, doubted = _sound(songs, input, settings, library=library)
+        left_out += doubted
     settings = dataclasses.replace(
         settings,
         soundfont=",".join(map(file_sha256, soundfonts)) if settings.layout == "midi" else "",
@@ -129,6 +135,23 @@ def _find(
             mashups, left_out = find_mashups(folder)
             return mashups, [Rejected(*one) for one in left_out]
     raise UserError(f"--layout={settings.layout} is unknown; use {', '.join(LAYOUTS)}")
+
+
+def _sound(
+    songs: Sequence[Source], folder: str | os.PathLike, settings: Settings, *, library: str
+) -> tuple[Sequence[Source], list[Rejected]]:
+    """The songs without doubts, and the others."""
+    if settings.layout != "songs":
+        raise UserError(f"--library is for --layout=songs, not for {settings.layout}")
+    from mashjax.library.database import open_library
+    from mashjax.library.overview import not_in_pool
+
+    with closing(open_library(library)) as opened:
+        doubted = not_in_pool(opened, folder, [song.id for song in songs])
+    sound = [song for song in songs if song.id not in doubted]
+    if not sound:
+        raise UserError(f"{library}: finds none of these songs without doubts; see match status")
+    return sound, [Rejected(song, why) for song, why in doubted.items()]
 
 
 def report(summary: Summary, output: str) -> str:
@@ -224,6 +247,7 @@ def _main(arguments: Sequence[str]) -> None:
             soundfonts=FLAGS.soundfont,
             voices=FLAGS.voices,
             stems_map=FLAGS.stems_map,
+            library=FLAGS.library,
             limit=FLAGS.limit,
             workers=FLAGS.workers,
             scheduler=FLAGS.scheduler,
@@ -265,6 +289,9 @@ def _define_flags() -> None:
         1.0,
     )
     flags.DEFINE_string("stems_map", "", "stems: a JSON file that says which stems lead")
+    flags.DEFINE_string(
+        "library", "", "songs: what match index made of them; doubtful ones are left out"
+    )
     flags.DEFINE_list("soundfont", [], "midi: an .sf2 file, or several with commas")
     flags.DEFINE_string("voices", "", "midi: a folder of recordings, of one voice each, that sing")
     flags.DEFINE_integer("limit", 0, "use the first songs only; 0 for all", 0)

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mashjax.library.drift import Drift, drift
 from mashjax.library.features import SCALES, table, vectors
 from mashjax.library.finding import read_parts
 from mashjax.library.grouping import Groups, group
+from mashjax.library.indexing import root_of
 from mashjax.library.mapping import COLOURS, ENDINGS, Point, draw
 from mashjax.library.segments import VERSION
 from mashjax.library.tables import SEGMENTS, SONGS
@@ -67,6 +69,27 @@ def status(library: Library, *, days: float = 1.0) -> Status:
         new=len(new) if old else 0,
         drift=drift(np.array(old), np.array(new), names=list(SCALES)),
     )
+
+
+def not_in_pool(
+    library: Library, folder: str | os.PathLike, songs: Iterable[str]
+) -> dict[str, str]:
+    """Why songs are not to be learned from: song -> what is doubtful.
+
+    folder: whose songs are in the library; songs: their paths below it, as `shown` shows them.
+
+    Raises:
+      UserError: the library has the songs of another folder.
+    """
+    root = root_of(library)
+    if os.path.realpath(folder) != os.path.realpath(root):
+        raise UserError(f"{library.name}: has the songs of {root}, not of {os.fspath(folder)}")
+    columns = sa.select(SONGS.c.path, SONGS.c.doubts).where(SONGS.c.version == VERSION)
+    with library.reading() as connection:
+        doubts = {row.path: ", ".join(row.doubts) for row in connection.execute(columns)}
+    unknown = "is not in the library; run match index"
+    found = {song: doubts.get(song, unknown) for song in songs}
+    return {song: why for song, why in found.items() if why}
 
 
 def draw_map(

@@ -328,6 +328,7 @@ def test_a_killed_worker_is_one_line_and_the_run_goes_on(stems_folder, tmp_path)
         (["--layout=vinyl", "--input={stems}", "--output={tmp}/s"], "vinyl"),
         (["--verify", "--output={tmp}/s"], "no such store"),
         (["--materialise={tmp}/m", "--output={tmp}/s"], "no such store"),
+        (["--library=x", "--input={stems}", "--output={tmp}/s"], "--library is for --layout=songs"),
     ],
 )
 def test_mistakes_get_one_line_and_exit_2(flags, message, stems_folder, tmp_path):

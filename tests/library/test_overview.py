@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from mashjax.data.sources import Rejected
+from mashjax.data.store import Settings
 from mashjax.errors import UserError
 from mashjax.library.database import open_library
-from mashjax.library.overview import DAY, draw_map, groups_of, status
-from mashjax.library.tables import SONGS
+from mashjax.library.overview import DAY, draw_map, groups_of, not_in_pool, status
+from mashjax.library.tables import SETTINGS, SONGS
+from mashjax.preprocess import preprocess
 
 
 @pytest.fixture
@@ -109,6 +112,41 @@ def test_status_names_doubts_and_what_new_songs_differ_in(library, fill, segment
         connection.execute(sa.update(SONGS).where(SONGS.c.path == "old 0.wav").values(version=0))
     outdated = status(library)
     assert outdated.outdated == 1 and "old 0.wav" not in outdated.pool
+
+
+def test_songs_to_learn_from_are_without_doubts(library, fill, segment, tmp_path):
+    fill(library, {"good.wav": [segment(0)], "old.wav": [segment(1)]})
+    fill(library, {"odd.wav": [segment(2)]}, doubts=["the tempo drifts", "no clear key"])
+    with library.writing() as connection:
+        connection.execute(sa.insert(SETTINGS), {"name": "folder", "value": str(tmp_path)})
+        connection.execute(sa.update(SONGS).where(SONGS.c.path == "old.wav").values(version=0))
+    songs = ["good.wav", "odd.wav", "old.wav", "new.wav"]
+    assert not_in_pool(library, tmp_path, songs) == {
+        "odd.wav": "the tempo drifts, no clear key",
+        "old.wav": "is not in the library; run match index",
+        "new.wav": "is not in the library; run match index",
+    }
+    with pytest.raises(UserError, match="has the songs of"):
+        not_in_pool(library, tmp_path / "else", songs)
+
+
+def test_preprocess_leaves_doubtful_songs_out(where, fill, segment, tmp_path, monkeypatch):
+    built = {}
+    monkeypatch.setattr("mashjax.preprocess.build_store", lambda songs, out, **rest: built.update(
+        songs=[song.id for song in songs], left_out=rest["left_out"]
+    ))  # fmt: skip
+    for name in ("good.wav", "odd.wav"):
+        (tmp_path / name).touch()
+    with contextlib.closing(open_library(where, create=True)) as library:
+        with library.writing() as connection:
+            connection.execute(sa.insert(SETTINGS), {"name": "folder", "value": str(tmp_path)})
+        fill(library, {"odd.wav": [segment(2)]}, doubts=["no clear key"])
+        settings = Settings(layout="songs")
+        with pytest.raises(UserError, match="none of these songs without doubts"):
+            preprocess(tmp_path, "x.store", settings=settings, library=where)
+        fill(library, {"good.wav": [segment(0)]})
+        preprocess(tmp_path, "x.store", settings=settings, library=where)
+    assert built == {"songs": ["good.wav"], "left_out": [Rejected("odd.wav", "no clear key")]}
 
 
 def test_an_empty_library_has_a_status(library):
