@@ -1,14 +1,13 @@
 """A set of songs whose genre is how they are arranged, to see whether a network hears that.
 
-    python tests/benchmarks/genre_proxy.py OUTPUT [--songs=20] [--seconds=30]
+    python tests/benchmarks/genre_proxy.py OUTPUT [--seconds=30]
     python -m mashjax.preprocess --layout=genre --input=OUTPUT --output=proxy.store ...
 
 Reads POP909 from the folder named by MASHJAX_MUSIC (default ../shared/music), and needs FluidSynth.
 Writes OUTPUT/FAMILY/SONG.flac and OUTPUT/genres.csv (file, genre, artist, split). These stand in
 for genres, and are none: a family is a way to play drums, bass and chords under a melody. Melodies,
 chords, keys, tempi and instruments are drawn alike for all families, every clip is of another song,
-and the test split's instruments are in no other. --songs: of each family, for testing; validation
-has a third, training four times as many.
+and the test split's instruments are in no other. The same command goes on where it was interrupted.
 """
 
 import argparse
@@ -30,6 +29,7 @@ from mashjax.errors import UserError
 
 SR = 22050
 SOUNDFONT = "/usr/share/sounds/sf2/FluidR3_GM.sf2"
+SONGS = {"test": 20, "valid": 6, "train": 50}  # of each family
 KICK, STICK, SNARE, CLAP, HAT, PEDAL, OPEN_HAT, RIDE = 36, 37, 38, 39, 42, 44, 46, 51
 
 PROGRAMS = {
@@ -108,12 +108,11 @@ FAMILIES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=pathlib.Path)
-    parser.add_argument("--songs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=30.0)
     args = parser.parse_args()
     music = pathlib.Path(os.environ.get("MASHJAX_MUSIC", "../shared/music"))
     folders = sorted({path.parent for path in music.glob("midi/POP909/*/*.mid")}, key=_unit_hash)
-    splits = ["test"] * args.songs + ["valid"] * (args.songs // 3) + ["train"] * 4 * args.songs
+    splits = [split for split, count in SONGS.items() for _ in range(count)]
     wanted = [(split, family) for split in splits for family in FAMILIES]
     if len(folders) < len(wanted):
         raise SystemExit(f"{music}: {len(folders)} songs, and {len(wanted)} are needed")
