@@ -14,8 +14,15 @@ _BLOCK = 1 << 19  # samples oversampled at a time, so that memory does not grow 
 
 
 def loudness(y: np.ndarray, *, sr: int) -> float:
-    """Integrated loudness of `y` [channels, samples] in LUFS; -inf for silence (BS.1770-4)."""
+    """Integrated loudness of `y` [channels, samples] in LUFS; -inf for silence (BS.1770-4).
+
+    A sound shorter than a block of the measure (0.4 s) is measured as if it were repeated.
+    """
     import pyloudnorm
+
+    block = round(0.4 * sr) + 1
+    if 0 < y.shape[1] < block:
+        y = np.tile(y, -(-block // y.shape[1]))
 
     if y.shape[0] == 6:  # 5.1: the low-frequency channel does not count
         y = y[[0, 1, 2, 4, 5]]

@@ -23,20 +23,23 @@ _STEMS = ("song1.wav", "song2.wav", "part1.wav", "part2.wav")
 class Outputs:
     """Where to write what; None: nowhere.
 
-    out: audio, its ending says the format; stems: a folder; plot: a PNG; report: JSON; others: the
-    contents of more files.
+    out: audio, its ending says the format; stems: a folder; plot: a PNG; report: JSON; midi: a MIDI
+    file; others: the contents of more files.
     """
 
     out: pathlib.Path | None = None
     stems: pathlib.Path | None = None
     plot: pathlib.Path | None = None
     report: pathlib.Path | None = None
+    midi: pathlib.Path | None = None
     others: Mapping[pathlib.Path, bytes] = dataclasses.field(default_factory=dict)
 
     def check(self, inputs: Sequence[pathlib.Path]) -> None:
         """Refuse what cannot work before minutes are spent on it. Raises UserError."""
         named = {"--out": self.out, "--plot": self.plot, "--report": self.report}
+        named["--midi"] = self.midi
         endings = {"--out": files.ENDINGS, "--plot": (".png",), "--report": (".json",)}
+        endings["--midi"] = (".mid", ".midi")
         places = [(flag, path) for flag, path in named.items() if path is not None]
         for flag, path in places:
             files.check_ending(path, endings[flag])
@@ -66,12 +69,9 @@ def write(mashup: Mashup, outputs: Outputs) -> np.ndarray:
     Returns the samples as written [channels, samples]; notes the path, and the level that a lossy
     format came to, in the report.
     """
-    y, sr = mashup.y, mashup.sr
+    sr = mashup.sr
     with contextlib.ExitStack() as stack:
-        if outputs.out is not None:
-            beside = stack.enter_context(files.replacing(outputs.out))
-            y = _encode(beside, y, sr, mashup.report["output"])
-            mashup.report["output"]["path"] = os.fspath(outputs.out)
+        y = write_sound(mashup.y, outputs, stack, sr=sr, output=mashup.report["output"])
         if outputs.stems is not None:
             if not outputs.stems.exists():
                 outputs.stems.mkdir()
@@ -83,12 +83,37 @@ def write(mashup: Mashup, outputs: Outputs) -> np.ndarray:
             from mashjax.mixing.plot import draw
 
             draw(mashup, stack.enter_context(files.replacing(outputs.plot)))
-        if outputs.report is not None:
-            beside = stack.enter_context(files.replacing(outputs.report))
-            beside.write_text(json.dumps(mashup.report, indent=1, ensure_ascii=False) + "\n")
+        write_report(mashup.report, outputs, stack)
         for path, content in outputs.others.items():
             stack.enter_context(files.replacing(path)).write_bytes(content)
     return y
+
+
+def write_sound(
+    y: np.ndarray,
+    outputs: Outputs,
+    stack: contextlib.ExitStack,
+    *,
+    sr: int,
+    output: dict[str, Any],
+) -> np.ndarray:
+    """`y` beside `outputs.out`, to be put there by `stack`.
+
+    output: the report's part on it; for what is noted there, and returned, see `write`.
+    """
+    if outputs.out is None:
+        return y
+    beside = stack.enter_context(files.replacing(outputs.out))
+    y = _encode(beside, y, sr, output)
+    output["path"] = os.fspath(outputs.out)
+    return y
+
+
+def write_report(report: dict[str, Any], outputs: Outputs, stack: contextlib.ExitStack) -> None:
+    """The report beside its place, to be put there by `stack`."""
+    if outputs.report is not None:
+        beside = stack.enter_context(files.replacing(outputs.report))
+        beside.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
 
 def _remove_if_empty(folder: pathlib.Path) -> None:

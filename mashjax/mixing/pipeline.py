@@ -91,7 +91,7 @@ def make_mashup(
     Raises:
       UserError: what `load` raises; a start beyond the end of a song; an unusable checkpoint.
     """
-    clock = _Clock()
+    clock = Clock()
     with clock("read"):
         progress("reading both songs")
         clips = _both(load)
@@ -143,7 +143,7 @@ def make_mashup(
     arranged = [_who_leads(sections, phrases)] if options.arrange == "sections" else []
     report = {
         "songs": [
-            _describe(name, clip, analysis)
+            describe(name, clip, analysis)
             for name, clip, analysis in zip(names, clips, analyses, strict=True)
         ],
         "alignment": {
@@ -238,7 +238,8 @@ def _told(levels: Levels) -> dict[str, Any]:
     }
 
 
-def _describe(name: str, clip: Clip, analysis: Analysis) -> dict[str, Any]:
+def describe(name: str, clip: Clip, analysis: Analysis) -> dict[str, Any]:
+    """What the report says of a song."""
     described = {
         "path": name,
         "seconds": round(clip.seconds, 3),
@@ -267,7 +268,7 @@ def _rounded(x: float | None, digits: int) -> float | None:
     return None if x is None else round(x, digits)
 
 
-class _Clock:
+class Clock:
     """Seconds per stage, for the report."""
 
     def __init__(self) -> None:

@@ -1,4 +1,5 @@
-"""Pictures: of a mashup, with who is heard when; of an example, with all that it consists of."""
+"""Pictures: of a mashup, with who is heard when; of an example, with all that it consists of; of a
+voice, with what a piano makes of it."""
 
 import os
 import pathlib
@@ -7,6 +8,7 @@ import numpy as np
 from scipy.fft import rfft
 
 from mashjax.audio.resample import to_mono
+from mashjax.mixing.melody import Melody
 from mashjax.mixing.pipeline import Mashup
 
 _COLUMNS = 1200
@@ -67,6 +69,36 @@ def draw_column(
     axes[-1].set_xlabel("seconds")
     figure.colorbar(image, ax=axes, label="dB, 0 = the loudest of all", pad=0.01, aspect=60)
     figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=100, format="png")
+
+
+def draw_melody(melody: Melody, path: str | os.PathLike) -> None:
+    """Write a PNG: the voice's spectrogram and pitch; below it the notes of both hands."""
+    voice, seconds = melody.report["voice"], melody.y.shape[1] / melody.sr
+    top = min(melody.sr / 2, _HIGHEST_HZ)
+    figure = _figure(12, 8)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 4])
+    db, frequencies = _spectrogram(melody.voice, melody.sr, top)
+    _draw_spectrogram(above, db, frequencies, seconds=seconds, highest=db.max())
+    hz = 440 * 2 ** ((melody.heard.f0 - 69) / 12)
+    rows = np.interp(np.log(hz), np.log(frequencies), np.arange(_ROWS))
+    above.plot(melody.heard.times, rows, color="cyan", linewidth=1)
+    above.set_title(f"Voice: {short(voice['path'])} - {_tempo(voice)}, {_key(voice)}", loc="left")
+    below.plot(melody.heard.times, melody.heard.f0, color="gray", linewidth=0.8, label="sung")
+    hands = ((melody.right, "tab:red", "played"), (melody.left, "tab:blue", "left hand"))
+    for notes, color, label in hands:
+        pitches, starts, ends = ([getattr(n, k) for n in notes] for k in ("pitch", "start", "end"))
+        below.hlines(pitches, starts, ends, color=color, linewidth=4, label=label, alpha=0.7)
+    octaves = range(24, 109, 12)
+    below.set_yticks(octaves, [f"C{pitch // 12 - 1}" for pitch in octaves])
+    below.set_yticks(range(21, 109), minor=True)
+    sounding = [note.pitch for note in melody.right + melody.left] or [60]
+    below.set_ylim(min(sounding) - 3, max(sounding) + 3)
+    below.set_xlim(0, seconds)
+    below.set_xlabel("seconds")
+    below.grid(alpha=0.3, which="both", linewidth=0.5)
+    below.set_title(f"Piano: {melody.report['found']}", loc="left")
+    below.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=8, ncols=3, frameon=False)
     figure.savefig(path, dpi=100, format="png")
 
 

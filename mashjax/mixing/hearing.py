@@ -1,0 +1,71 @@
+"""What is sung: the melody network's posteriors of a sound, and the notes that they make."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from mashjax.audio.midi import Note
+from mashjax.audio.resample import resample, to_mono
+from mashjax.mixing.model import load_model
+from mashjax.mixing.render import render
+from mashjax.music.notes import notes_of, with_velocities
+from mashjax.tasks import mashup, melody
+from mashjax.training.loading import read_checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Heard:
+    """The notes of a voice, and its pitch: `f0` at `times` (seconds) as MIDI numbers, NaN in rests."""
+
+    notes: list[Note]
+    times: np.ndarray
+    f0: np.ndarray
+
+    @property
+    def tuning_cents(self) -> float:
+        """By how much the voice is above its notes, in the median."""
+        off = [
+            100 * (self.f0[(self.times >= n.start) & (self.times < n.end)] - n.pitch)
+            for n in self.notes
+        ]
+        return float(np.nanmedian(np.concatenate(off))) if off else 0.0
+
+
+def hear(y: np.ndarray, *, sr: int, checkpoint: str | os.PathLike | None = None) -> Heard:
+    """The notes of the voice in `y` (mono [samples] at `sr` Hz).
+
+    checkpoint: folder of a melody network; None: the one shipped.
+
+    Raises:
+      UserError: no checkpoint, or one of another task.
+    """
+    folder = os.fspath(melody.SHIPPED if checkpoint is None else checkpoint)
+    model = melody.from_weights(read_checkpoint(folder), name=folder)
+    said = melody.predict(model, y, sr=sr)
+    notes = notes_of(
+        said.note,
+        said.onset,
+        said.voicing,
+        frame_seconds=said.frame_seconds,
+        lowest=said.lowest,
+    )
+    end = len(y) / sr
+    notes = [dataclasses.replace(n, end=min(n.end, end)) for n in notes if n.start < end]
+    f0 = np.where(said.voicing > 0.5, said.f0, np.nan)
+    times = np.arange(len(f0)) * said.frame_seconds
+    return Heard(with_velocities(notes, y, sr=sr), times, f0)
+
+
+def lead_of(y: np.ndarray, *, sr: int) -> np.ndarray:
+    """The lead of a whole song [channels, samples] by the mashup network's mask, mono [samples].
+
+    The network hears the song as both of its two: as the one that gives the lead and as the one
+    that gives the backing.
+    """
+    model = load_model()
+    mono = to_mono(y)
+    heard = resample(mono, sr_in=sr, sr_out=model.cfg.stft.sample_rate)
+    masks = mashup.predict(model, heard, heard)
+    both = np.stack([mono, np.zeros_like(mono)])[:, None]
+    return render(both, sr=sr, masks=masks, stft_settings=model.cfg.stft)[0, 0]
