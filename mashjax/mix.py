@@ -35,6 +35,7 @@ _DECIDE = (
     "max_stretch",
     "max_shift",
     "arrange",
+    "melody",
     "balance",
     "wet",
     "duck",
@@ -61,6 +62,7 @@ def mix(
     plot: str | os.PathLike | None = None,
     report: str | os.PathLike | None = None,
     arrange: str = "full",
+    melody: bool = Options.melody,
     balance: float = Options.balance,
     wet: float = Options.wet,
     duck: float = Options.duck,
@@ -84,6 +86,7 @@ def mix(
       report: where to write the report as JSON.
       arrange: "full", or "sections": the lead changes between the songs, at phrases of 8 bars (4
         in a short mashup), where the other has clearly more to sing.
+      melody: a piano plays what the lead sings.
       balance: -1 (only song 1) to 1 (only song 2): the songs' powers times 1 - balance and
         1 + balance.
       wet: 0..1, how far masks and ducking act; 0 is the aligned overlay.
@@ -116,6 +119,7 @@ def mix(
             start2=start2,
             duration=duration,
             arrange=arrange,
+            melody=melody,
             balance=balance,
             wet=wet,
             duck=duck,
@@ -192,6 +196,7 @@ def _define_flags() -> None:
     flags.DEFINE_enum(
         "arrange", "full", ["full", "sections"], "sections: the lead changes between the songs."
     )
+    flags.DEFINE_bool("melody", False, "A piano plays what the lead sings.")
     flags.DEFINE_float(
         "balance",
         Options.balance,

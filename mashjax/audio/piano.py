@@ -1,9 +1,9 @@
 """A small additive piano: notes to sound, with nothing to download.
 
 What makes a sum of sines a piano (Fletcher & Rossing, The Physics of Musical Instruments, chapter
-12): partials stretched by the strings' stiffness, a spectrum with gaps where the hammer strikes, which
-is brighter when struck harder, a decay in two stages, since the strings of a note first move together
-and then against each other, the hammer's knock, and dampers.
+12): partials stretched by the strings' stiffness; a spectrum with gaps where the hammer strikes,
+brighter when struck harder; a decay in two stages, since the strings of a note first move together
+and then against each other; the hammer's knock, and dampers.
 """
 
 import dataclasses

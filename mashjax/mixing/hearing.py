@@ -5,8 +5,11 @@ import os
 
 import numpy as np
 
+from mashjax.audio import piano
+from mashjax.audio.loudness import loudness, match
 from mashjax.audio.midi import Note
-from mashjax.audio.resample import resample, to_mono
+from mashjax.audio.resample import resample, to_channels, to_mono
+from mashjax.errors import UserError
 from mashjax.mixing.model import load_model
 from mashjax.mixing.render import render
 from mashjax.music.notes import notes_of, with_velocities
@@ -16,7 +19,7 @@ from mashjax.training.loading import read_checkpoint
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
-    """The notes of a voice, and its pitch: `f0` at `times` (seconds) as MIDI numbers, NaN in rests."""
+    """The notes of a voice; its pitch `f0` (MIDI numbers, NaN in rests) at `times` (seconds)."""
 
     notes: list[Note]
     times: np.ndarray
@@ -29,7 +32,9 @@ class Heard:
             100 * (self.f0[(self.times >= n.start) & (self.times < n.end)] - n.pitch)
             for n in self.notes
         ]
-        return float(np.nanmedian(np.concatenate(off))) if off else 0.0
+        known = np.concatenate([*off, np.zeros(0)])
+        known = known[np.isfinite(known)]
+        return float(np.median(known)) if len(known) else 0.0
 
 
 def hear(y: np.ndarray, *, sr: int, checkpoint: str | os.PathLike | None = None) -> Heard:
@@ -69,3 +74,16 @@ def lead_of(y: np.ndarray, *, sr: int) -> np.ndarray:
     masks = mashup.predict(model, heard, heard)
     both = np.stack([mono, np.zeros_like(mono)])[:, None]
     return render(both, sr=sr, masks=masks, stft_settings=model.cfg.stft)[0, 0]
+
+
+def as_piano(part: np.ndarray, *, sr: int, name: str) -> np.ndarray:
+    """What a lead [channels, samples] sings, on a piano: of its shape and loudness.
+
+    Raises UserError where nothing is sung; name: of the song, for that.
+    """
+    notes = hear(to_mono(part), sr=sr).notes
+    if not notes:
+        raise UserError(f"{name}: no voice found that a piano could play; leave --melody out")
+    y = piano.play(notes, samples=part.shape[1], sr=sr)
+    y = to_channels(y if len(part) > 1 else to_mono(y)[None], channels=len(part))
+    return match(y, sr=sr, lufs=loudness(part, sr=sr))[0]

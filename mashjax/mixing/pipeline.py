@@ -41,6 +41,7 @@ class Options:
     arrange: str = "full"  # or "sections": the lead changes between the songs
     balance: float = 0.0  # -1: only song 1; 1: only song 2
     wet: float = 1.0  # how far masks and ducking act; 0: the overlay
+    melody: bool = False  # a piano plays what the lead sings
     duck: float = 6.0  # dB by which the backing makes way for the lead, at most
     start1: float | None = None
     start2: float | None = None
@@ -57,6 +58,8 @@ class Options:
                 raise UserError(f"{name} is {getattr(self, name):g}: say {low} to {high}")
         if self.arrange == "sections" and self.masks == "none":
             raise UserError("arrange is 'sections' and masks is 'none': sections need the masks")
+        if self.melody and (self.masks == "none" or self.arrange == "sections"):
+            raise UserError("a melody needs masks='model', to hear the lead, and arrange='full'")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +135,12 @@ def make_mashup(
                 wet=options.wet,
             )
             duck = options.wet * options.duck
+        if options.melody:
+            from mashjax.mixing.hearing import as_piano
+
+            progress("playing the lead on a piano")
+            lead = alignment.lead - 1
+            parts[lead] = as_piano(parts[lead], sr=sr, name=names[lead])
         parts, levels = weigh(
             songs, parts, sr=sr, sections=sections, duck=duck, balance=options.balance
         )

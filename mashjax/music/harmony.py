@@ -13,7 +13,6 @@ DEGREES = {
     "minor": (0.336, 0.0, 0.111, 0.121, 0.156, 0.125, 0.145),
 }
 SHARP = 6.0  # how much a bar's notes count against what is usual
-STAYS = 0.6  # how likely a chord goes on, beside one that changes (1)
 ROOTS, FIFTHS = 40, 52  # the lowest root, and the lowest note of the chord above it, MIDI numbers
 VELOCITY = 48
 
@@ -22,7 +21,7 @@ def triads(weights: np.ndarray, key: Key) -> list[tuple[int, int, int]]:
     """Pitch classes (root, third, fifth) for each bar, of the key's own triads.
 
     weights: how much each pitch class sounds in each bar, [bars, 12], C first; a bar may be silent.
-    The most probable sequence (Viterbi): a triad fits by the cosine of its notes and the bar's.
+    The most probable ones: a triad fits by the cosine of its notes and the bar's.
     """
     scale = [(TONICS.index(key.tonic) + step) % 12 for step in SCALES[key.mode]]
     usual = DEGREES[key.mode]
@@ -33,16 +32,7 @@ def triads(weights: np.ndarray, key: Key) -> list[tuple[int, int, int]]:
         row[list(chord)] = 1 / np.sqrt(3)
     length = np.linalg.norm(weights, axis=1, keepdims=True)
     fits = SHARP * (weights / np.maximum(length, 1e-9)) @ templates.T + prior
-    moves = np.where(np.eye(len(chords), dtype=bool), np.log(STAYS), 0.0)
-    score, came = fits[0], []
-    for fit in fits[1:]:
-        options = score[:, None] + moves
-        came.append(options.argmax(axis=0))
-        score = options.max(axis=0) + fit
-    path = [int(score.argmax())]
-    for by in reversed(came):
-        path.append(int(by[path[-1]]))
-    return [chords[k] for k in reversed(path)]
+    return [chords[k] for k in fits.argmax(axis=1)]
 
 
 def sounding(notes: list[Note], bars: np.ndarray) -> np.ndarray:

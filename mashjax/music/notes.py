@@ -23,6 +23,9 @@ WIDER = 1e-4
 FRAME_WEIGHT = 0.35
 """How far a frame is believed: neighbouring frames say nearly the same."""
 ONSET_WEIGHT = 1.0
+ONSETS_A_SECOND = 2.0
+"""How many onsets a network expects that knows nothing: it says how likely one is, and what lengths
+say of that must not count twice."""
 SURE = 1e-3  # no frame is believed to be surer than this
 LONGEST = 2.5  # seconds; notes and rests may be longer, at the price of the last of them
 
@@ -52,7 +55,8 @@ def notes_of(
     heard[-1] = np.log1p(-sung)
     total = np.zeros((pitches + 1, frames + 1))
     np.cumsum(FRAME_WEIGHT * heard, axis=1, out=total[:, 1:])
-    struck = ONSET_WEIGHT * (np.log(begins) - np.log1p(-begins))
+    usual = ONSETS_A_SECOND * frame_seconds
+    struck = ONSET_WEIGHT * (np.log(begins / usual) - np.log((1 - begins) / (1 - usual)))
     lengths = np.stack(
         [_log_lengths(x, step, frame_seconds) for x in (NOTE_LOG_SECONDS, REST_LOG_SECONDS)]
     )
