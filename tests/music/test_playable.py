@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_quantised_notes_neither_overlap_nor_vanish(drawn, per_beat):
     found = quantised(notes(*[(a, a + d) for a, d in drawn]), BEATS, per_beat=per_beat)
     assert bool(found) == bool(drawn)
     part = 0.5 / per_beat
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         assert before.end <= after.start + 1e-9
     for note in found:
         assert note.start >= 0 and note.end - note.start > part - 1e-9
