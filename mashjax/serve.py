@@ -33,6 +33,7 @@ def _main(arguments: Sequence[str]) -> None:
     except ImportError as error:
         raise UserError(f"serving needs {error.name}: pip install 'mashjax[serve]'") from error
     from mashjax.library.database import open_library
+    from mashjax.library.finding import need_songs
     from mashjax.service.settings import Settings, is_loopback
 
     local = is_loopback(f.host)
@@ -42,6 +43,7 @@ def _main(arguments: Sequence[str]) -> None:
         contextlib.closing(open_library(f.library)) as library,
         _listening(f.host, f.port) as listener,
     ):
+        need_songs(library)
         from mashjax.service.app import create_app
         from mashjax.service.server import make_server
 

@@ -72,6 +72,7 @@ def compare(
 ) -> list[Match | None]:
     """The best match of `query` with each candidate, over all offsets of bars and all shifts.
 
+    role: what the query gives to the pair, one of `ROLES`, or "any": what is better.
     shifts: bool [candidates, SHIFTS]: the shifts that each candidate may have; None: any.
 
     None where meters differ, where tempi that may be doubled or halved are farther apart than
@@ -79,8 +80,8 @@ def compare(
     themselves but not with each other are shifted by cents, too; they count as far apart as their
     whole semitones.
     """
-    if role not in ROLES:
-        raise ValueError(f"role is {role!r}: say {' or '.join(ROLES)}")
+    if role not in (*ROLES, "any"):
+        raise ValueError(f"role is {role!r}: say {', '.join(ROLES)} or any")
     weight = np.array([weights[part] for part in PARTS])
     weight = weight / weight.sum()
     matches: list[Match | None] = [None] * len(candidates)
@@ -97,7 +98,7 @@ def compare(
                 query,
                 group,
                 fold=fold,
-                role=role,
+                roles=ROLES if role == "any" else (role,),
                 limits=limits,
                 weight=weight,
                 allowed=allowed[which],
@@ -126,7 +127,7 @@ def _compare(
     candidates: list[Segment],
     *,
     fold: tuple[int, int],
-    role: str,
+    roles: Sequence[str],
     limits: Limits,
     weight: np.ndarray,
     allowed: np.ndarray,
@@ -139,36 +140,38 @@ def _compare(
     shifts = SHIFTS + tuning[:, None]
     shifts_in_turn = np.where(allowed, 0.0, -np.inf)
 
-    of_offset = _by_offset(q, c, offsets=offsets, role=role)
-    spectrum = _spectrum(query, candidates, role=role)
+    of_offset = _by_offset(q, c, offsets=offsets, roles=roles)
+    spectrum = np.stack([_spectrum(query, candidates, role=role) for role in roles])
     loudness = [abs(query.loudness_lufs - x.loudness_lufs) / LOUDEST_STEP for x in candidates]
     ratios = np.array([_ratio(query, x, fold) for x in candidates])
     stretched = np.abs(np.log(ratios)) / np.log(1 + max(limits.max_stretch, 1e-3))
     shifted = np.abs(shifts) / max(2 * limits.max_shift, 1e-3)
-    parts = {
+    parts = {  # each can be broadcast to `shape`
         **of_offset,
-        "spectrum": spectrum[:, None, None],
+        "spectrum": spectrum[..., None, None],
         "key": _key(query, candidates)[:, None],
         "loudness": np.clip(1 - np.array(loudness), 0, 1)[:, None, None],
         "effort": np.clip(1 - (stretched[:, None] + shifted) / 2, 0, 1)[:, None],
     }
-    shape = len(candidates), len(offsets), len(SHIFTS)
+    shape = len(roles), len(candidates), len(offsets), len(SHIFTS)
     total = sum(w * parts[part] for w, part in zip(weight, PARTS, strict=True))
     total = np.broadcast_to(total, shape) + shifts_in_turn[:, None]
-    total = np.where(parts["common"] > LEAST_BARS * step - 0.5, total, -np.inf)
+    total = np.where(parts["common"] > LEAST_BARS * step - 0.5, total, -np.inf).swapaxes(0, 1)
     best = total.reshape(len(candidates), -1).argmax(axis=1)
-    at = np.unravel_index(best, shape[1:])
     rows = np.arange(len(candidates))
-    chosen = {part: np.broadcast_to(parts[part], shape)[rows, *at] for part in PARTS}
-    totals = total[rows, *at]
+    which, offset, shift = np.unravel_index(best, total.shape[1:])
+    totals = total[rows, which, offset, shift]
+    chosen = {
+        part: np.broadcast_to(parts[part], shape)[which, rows, offset, shift] for part in PARTS
+    }
     return [
         Match(
-            role=role,
+            role=roles[which[i]],
             total=float(totals[i]),
             parts={part: float(chosen[part][i]) for part in PARTS},
             stretch_percent=float(100 * (ratios[i] - 1)),
-            shift_semitones=float(shifts[i, at[1][i]]),
-            offset_bars=float(offsets[at[0][i]] / (step * fold[0])),
+            shift_semitones=float(shifts[i, shift[i]]),
+            offset_bars=float(offsets[offset[i]] / (step * fold[0])),
         )
         if np.isfinite(totals[i])
         else None
@@ -221,9 +224,11 @@ def _offsets(pulses: int, longest: int, *, step: int) -> np.ndarray:
     return np.arange((least - longest) // step, (pulses - least) // step + 1) * step
 
 
-def _by_offset(q: _Pulses, c: _Pulses, *, offsets: np.ndarray, role: str) -> dict[str, np.ndarray]:
-    """What depends on the offset, each [candidates, offsets, 1 or shifts]: parts of the score, and
-    "common", the pulses that both share.
+def _by_offset(
+    q: _Pulses, c: _Pulses, *, offsets: np.ndarray, roles: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """What depends on the offset, each [candidates, offsets, 1 or shifts], "voice" for each role in
+    front: parts of the score, and "common", the pulses that both share.
 
     Everything is a sum over the pulses of the query times those of a candidate: one matrix product
     of the query at all offsets with all candidates.
@@ -255,14 +260,19 @@ def _by_offset(q: _Pulses, c: _Pulses, *, offsets: np.ndarray, role: str) -> dic
     pairs = zip(hits, c.rhythm, strict=True)
     product = np.sum([products(x, y) for x, y in pairs], axis=0)
     rhythm = cosine(hits, c.rhythm, product[..., None])
-    leads = products(lead, c.active) if role == "lead" else products(active, c.lead)
-    free = 1 - products(lead, c.lead) / np.maximum(leads, 1e-9)
-    present = np.minimum(1, leads / np.maximum(common, 1) / LEADS)
+    both_lead = products(lead, c.lead)
+
+    def voice(role: str) -> np.ndarray:
+        """How much of a lead there is, and how much of it without a second one."""
+        leads = products(lead, c.active) if role == "lead" else products(active, c.lead)
+        free = 1 - both_lead / np.maximum(leads, 1e-9)
+        return np.clip(free * np.minimum(1, leads / np.maximum(common, 1) / LEADS), 0, 1)
+
     return {
         "harmony": np.clip(0.5 + 0.5 * turned(vectors, c.harmony), 0, 1),
         "chords": np.clip(turned(_moving(q)[:, 0], _moving(c)), 0, 1),
         "rhythm": np.clip(rhythm, 0, 1),
-        "voice": np.clip(free * present, 0, 1)[..., None],
+        "voice": np.stack([voice(role) for role in roles])[..., None],
         "overlap": (common / active.sum())[..., None],
         "common": common[..., None],
     }

@@ -5,6 +5,7 @@ memory, choose `COMPARED` of them; those are read and compared.
 """
 
 import dataclasses
+import itertools
 import os
 import pathlib
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ import threadpoolctl
 from mashjax.data.layouts.folders import shown
 from mashjax.data.store import file_sha256
 from mashjax.errors import UserError
-from mashjax.library.comparing import PARTS, ROLES, SKETCH, Match, compare, sketch_scores
+from mashjax.library.comparing import PARTS, SKETCH, Match, compare, sketch_scores
 from mashjax.library.comparing import WEIGHTS as DEFAULT_WEIGHTS
 from mashjax.library.database import Library
 from mashjax.library.explaining import explain
@@ -99,7 +100,7 @@ class Finder:
             best = rows[_highest(scores, COMPARED)]
             parts = read_parts(connection, SEGMENTS.c.id.in_(self._ids[best].tolist()))
         with self._threads.limit(limits=1):
-            return self._ranked(query, parts, role=role, limits=limits, weights=weights)[:top]
+            return self._ranked(query, parts, role=role, limits=limits, weights=weights, top=top)
 
     def _read_sketches(self, connection: sa.Connection) -> None:
         """Those of segments that have come since the last time."""
@@ -123,26 +124,14 @@ class Finder:
         role: str,
         limits: Limits,
         weights: Mapping[str, float],
+        top: int,
     ) -> list[Partner]:
         segments = [part.segment for part in parts]
         shifts = self._rules.shifts(query.segment, segments)
-        found = [
-            (match, part)
-            for each in (ROLES if role == "any" else (role,))
-            for match, part in zip(
-                compare(
-                    query.segment,
-                    segments,
-                    role=each,
-                    limits=limits,
-                    weights=weights,
-                    shifts=shifts,
-                ),
-                parts,
-                strict=True,
-            )
-            if match
-        ]
+        matches = compare(
+            query.segment, segments, role=role, limits=limits, weights=weights, shifts=shifts
+        )
+        found = [(match, part) for match, part in zip(matches, parts, strict=True) if match]
         if not found:
             return []
         usual = {p: float(np.mean([match.parts[p] for match, _ in found])) for p in PARTS}
@@ -162,7 +151,7 @@ class Finder:
                     usual=usual,
                 ),
             )
-            for match, part in best.values()
+            for match, part in itertools.islice(best.values(), top)
         ]
 
 
@@ -187,17 +176,22 @@ def find(
     Raises:
       UserError: the song has no parts; the library has no songs of this version.
     """
+    need_songs(library)
+    finder, weights = Finder(library, diagonals=diagonals), weights_in_use(library)
+    return [
+        (part, finder.partners(part, role=role, limits=limits, weights=weights, top=top))
+        for part in parts_of(song, library)
+    ]
+
+
+def need_songs(library: Library) -> None:
+    """Raises UserError: the library has no songs of this version."""
     with library.reading() as connection:
         current = sa.select(SONGS.c.id).where(SONGS.c.version == VERSION).limit(1)
         if connection.scalar(current) is None:
             raise UserError(
                 f"{library.name}: has no songs that this mashjax described; run match index FOLDER"
             )
-    finder, weights = Finder(library, diagonals=diagonals), weights_in_use(library)
-    return [
-        (part, finder.partners(part, role=role, limits=limits, weights=weights, top=top))
-        for part in parts_of(song, library)
-    ]
 
 
 def parts_of(song: str | os.PathLike, library: Library) -> list[Part]:

@@ -21,6 +21,7 @@ from mashjax.errors import UserError
 from mashjax.library import finding, rating
 from mashjax.library.database import Library
 from mashjax.library.rating import Side
+from mashjax.library.segments import Segment
 from mashjax.service import guard, pairs, songs
 from mashjax.service.jobs import Job, Jobs
 from mashjax.service.peaks import Peaks
@@ -252,7 +253,9 @@ def _entry(request: Request, settings: Settings, library: Library, id: str) -> s
     return songs.entry(upload.library, None, id=id, music=upload.music, title=upload.title)
 
 
-def _part(request: Request, settings: Settings, library: Library, part: Part):
+def _part(
+    request: Request, settings: Settings, library: Library, part: Part
+) -> tuple[songs.Entry, Segment]:
     entry = _entry(request, settings, library, part.song)
     return entry, entry.segment(part.part)
 

@@ -26,14 +26,17 @@ class Peaks:
         Raises:
           HTTPException: 404, the file can no longer be read.
         """
-        status = os.stat(path)
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise HTTPException(404, "the song's file is gone") from error
         name = (path, status.st_size, status.st_mtime_ns)
-        if name not in self._kept:
+        found = self._kept.get(name)
+        if found is None:
             with _AT_ONCE:
-                self._kept[name] = self._kept.get(name) or outline(path)
-        found = self._kept[name]
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+                found = self._kept[name] = self._kept.get(name) or outline(path)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
         return found
 
 

@@ -59,7 +59,9 @@ class Entry:
         return found[0]
 
 
-def entry(library: Library, number: int | None, *, id: str, music: pathlib.Path, title: str = ""):
+def entry(
+    library: Library, number: int | None, *, id: str, music: pathlib.Path, title: str = ""
+) -> Entry:
     """The song of a library with the row's id `number`; None: the only one.
 
     Raises:

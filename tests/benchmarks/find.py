@@ -27,6 +27,7 @@ from mashjax.music.alignment import Limits
 
 SEGMENTS_PER_SONG = 30
 POOL = 600  # different segments; each row has one of them at a tempo and in a key of its own
+MADE = "~made"  # folder of the songs: behind all others
 SCALE = (0, 2, 4, 5, 7, 9, 11)
 
 
@@ -62,8 +63,10 @@ def make_segment(rng: np.random.Generator) -> Segment:
 
 
 def fill(library, *, songs: int) -> list[Segment]:
-    """Make the rows; the pool they were made of."""
+    """Make the rows, beside those that are there; the pool they were made of."""
     rng = np.random.default_rng(0)
+    with library.reading() as connection:
+        last = connection.scalar(sa.select(sa.func.max(SONGS.c.id))) or 0
     pool = [make_segment(rng) for _ in range(POOL)]
     rows = [segment_row(segment, sketch=sketch(segment)) for segment in pool]
     for first in range(0, songs, 500):
@@ -80,7 +83,7 @@ def fill(library, *, songs: int) -> list[Segment]:
             }
             of_songs.append(
                 {
-                    "path": f"{number}.mp3",
+                    "path": f"{MADE}/{number}.mp3",
                     "sha256": f"{number:064x}",
                     "size": 1,
                     "mtime_ns": 1,
@@ -94,8 +97,8 @@ def fill(library, *, songs: int) -> list[Segment]:
                 }
             )
             for n in range(SEGMENTS_PER_SONG):
-                row = {**rows[rng.integers(POOL)], **about, "number": n, "song_id": number + 1}
-                of_segments.append(row)
+                of_song = {"number": n, "song_id": last + number + 1}
+                of_segments.append({**rows[rng.integers(POOL)], **about, **of_song})
         with library.writing() as connection:
             connection.execute(sa.insert(SONGS), of_songs)
             connection.execute(sa.insert(SEGMENTS), of_segments)

@@ -47,6 +47,16 @@ def test_the_transform_that_was_made_is_undone(segment, shift, faster):
     assert match.parts["rhythm"] == pytest.approx(1, abs=1e-3)
 
 
+def test_any_role_is_the_better_of_both(segment):
+    """Candidates with and without a lead, against a query with half of one."""
+    query = segment(4)
+    leads = [dataclasses.replace(segment(k), lead=np.full(32, k % 2, np.float32)) for k in range(9)]
+    both = [compare(query, leads, role=role) for role in ("lead", "backing")]
+    better = [max(pair, key=lambda match: match.total) for pair in zip(*both, strict=True)]
+    assert compare(query, leads, role="any") == better
+    assert {match.role for match in better} == {"lead", "backing"}
+
+
 @pytest.mark.parametrize(("first", "bars"), [(0, 4), (2, 4), (4, 4), (0, 8)])
 def test_a_part_of_the_query_lies_where_it_was_cut(segment, first, bars):
     query = segment(2, bars=8)

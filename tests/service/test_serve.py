@@ -9,6 +9,8 @@ import urllib.request
 
 import pytest
 
+from mashjax.library.database import open_library
+
 
 def serve(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
@@ -31,6 +33,9 @@ def test_what_cannot_be_served_is_said_in_a_line(service, tmp_path):
     assert "no such folder" in refused(library, f"--music={tmp_path / 'x'}")
     assert "there is no library yet" in refused(f"--library={tmp_path / 'x'}", music)
     assert "takes no arguments" in refused(library, music, "more")
+    open_library(tmp_path / "new", create=True).close()
+    nothing = refused(f"--library={tmp_path / 'new'}", music)
+    assert "has no songs that this mashjax described; run match index FOLDER" in nothing
     (tmp_path / "token").write_text("short")
     assert "needs 16 characters" in refused(library, music, f"--token_file={tmp_path / 'token'}")
     with socket.create_server(("127.0.0.1", 0)) as taken:
