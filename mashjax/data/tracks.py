@@ -2,7 +2,7 @@
 
 That is what the genre task learns from, and what it is to say. A segment is a short stretch that
 sounds alike: of the Million Song Dataset, what the Echo Nest's analyser cut (0.2 s, mostly); of
-audio, a beat.
+audio, a part of a beat.
 """
 
 import dataclasses
@@ -74,8 +74,8 @@ class Found:
     """What a layout found.
 
     sources: with different ids, sorted by them; left_out: what cannot be used, one by one;
-    counts: of what is of no use because its other half is missing, by what it is, such as "tracks
-    without a genre": too many to be named.
+    counts: of the tracks, and of what lacks its other half, such as "tracks without a genre": these
+    may be too many to be named. What there is none of is not in it.
     """
 
     sources: list[TrackSource]

@@ -66,8 +66,8 @@ def read_splits(paths: Collection[str | os.PathLike]) -> dict[str, str]:
         named = {NAMES[word] for word in words if word in NAMES}
         of_file = named.pop() if len(named) == 1 else None
         for number, line in lines_of(path):
-            id, *said = line.split()
-            split = NAMES.get(" ".join(said).lower()) if said else of_file
+            id, tab, said = line.partition("\t")
+            split = NAMES.get(said.strip().lower()) if tab else of_file
             if split is None:
                 raise UserError(
                     f"{path}:{number}: says no split; give track id TAB train, valid or test, or "

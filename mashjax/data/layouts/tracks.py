@@ -37,12 +37,16 @@ def find_tracks(
                 f"{folder}: song files of the Million Song Dataset do not say their genres: give "
                 "--genres=FILE, such as tagtraum's msd_tagtraum_cd2c.cls"
             )
-        return msd.find_msd_tracks(
+        found = msd.find_msd_tracks(
             tree, genres=genres, splits=splits, lyrics=lyrics, plays=plays, labelled=labelled
         )
-    if plays:
+    elif plays:
         raise UserError(f"{plays}: play counts are for the Million Song Dataset; see genres.csv")
-    return find_audio_tracks(tree, genres=genres, splits=splits, lyrics=lyrics, labelled=labelled)
+    else:
+        found = find_audio_tracks(
+            tree, genres=genres, splits=splits, lyrics=lyrics, labelled=labelled
+        )
+    return dataclasses.replace(found, counts={k: n for k, n in found.counts.items() if n})
 
 
 def read_track(path: str | os.PathLike, *, lyrics: tuple[str, ...] = ()) -> Track:

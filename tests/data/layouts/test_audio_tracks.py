@@ -48,6 +48,15 @@ def test_a_table_says_genres_artists_and_splits(folder):
     assert found.counts["tracks without a genre"] == 3
 
 
+def test_splits_are_given_by_id(folder):
+    lines = ["rock/A Band - One\ttrain\n", "jazz/Four\ttest\n", "jazz/deep/Three\tdev\n"]
+    (folder / "splits.txt").write_text("".join(lines))
+    found = find_tracks(folder, splits=(str(folder / "splits.txt"),))
+    told = {s.id: s.split for s in found.sources}
+    assert told == {"rock/A Band - One": "train", "jazz/Four": "test", "jazz/deep/Three": "valid"}
+    assert found.counts["tracks in no split"] == 1
+
+
 def test_what_cannot_be_used_is_named(folder):
     (folder / "rock" / "Six.wma").write_text("no sound that is read")
     files.write(folder / "jazz" / "Four.flac", np.zeros((1, 100), np.float32), sr=SR)
