@@ -4,8 +4,9 @@
 
 --layout=stems: one folder per song, one audio file per stem. --layout=songs: songs without stems.
 --layout=labelled: mashups that people made, each with its two originals. --layout=midi: POP909's
-folders, rendered with FluidSynth and --soundfont, and sung. The store may be an address such as
-gs://bucket/songs.store. The same command goes on where it was interrupted.
+folders, rendered with FluidSynth and --soundfont, and sung. --layout=melody: their melodies alone,
+sung and played, for the melody task; --voices are then of people who speak. The store may be an
+address such as gs://bucket/songs.store. The same command goes on where it was interrupted.
 
     python -m mashjax.preprocess --output=STORE --verify
     python -m mashjax.preprocess --output=STORE --materialise=DIR
@@ -31,7 +32,8 @@ from mashjax.data.sources import Rejected, Source
 from mashjax.data.store import AGAIN, SPLITS, Settings, file_sha256, open_store, verify
 from mashjax.errors import UserError
 
-LAYOUTS = ("labelled", "stems", "songs", "midi")
+LAYOUTS = ("labelled", "stems", "songs", "midi", "melody")
+SCORES = ("midi", "melody")  # those whose sound is made of POP909's folders
 
 
 def preprocess(
@@ -75,7 +77,7 @@ def preprocess(
         left_out += doubted
     settings = dataclasses.replace(
         settings,
-        soundfont=",".join(map(file_sha256, soundfonts)) if settings.layout == "midi" else "",
+        soundfont=",".join(map(file_sha256, soundfonts)) if settings.layout in SCORES else "",
         voices=",".join(map(file_sha256, recordings)),
         stems_map=file_sha256(stems_map) if stems_map else "",
         mashjax_version=mashjax.__version__,
@@ -96,8 +98,8 @@ def _recordings(folder: str, settings: Settings) -> tuple[pathlib.Path, ...]:
     """The voices in a folder; none without one."""
     if not folder:
         return ()
-    if settings.layout != "midi":
-        raise UserError(f"--voices is for --layout=midi, not for {settings.layout}")
+    if settings.layout not in SCORES:
+        raise UserError(f"--voices is for --layout=midi or melody, not for {settings.layout}")
     from mashjax.data.layouts.voices import find_voices
 
     return find_voices(folder)
@@ -123,12 +125,15 @@ def _find(
             from mashjax.data.layouts.plain_songs import find_plain_songs
 
             return find_plain_songs(folder), []
-        case "midi":
+        case "midi" | "melody":
+            from mashjax.data.layouts.melodies import find_melodies
             from mashjax.data.layouts.midi import find_midi_songs
 
-            return find_midi_songs(
+            scores = find_midi_songs(
                 pathlib.Path(folder), soundfonts=soundfonts, voices=voices, seed=settings.seed
-            ), []
+            )
+            melody = settings.layout == "melody"
+            return find_melodies(scores, settings=settings) if melody else scores, []
         case "labelled":
             from mashjax.data.layouts.labelled import find_mashups
 
@@ -292,8 +297,10 @@ def _define_flags() -> None:
     flags.DEFINE_string(
         "library", "", "songs: what match index made of them; doubtful ones are left out"
     )
-    flags.DEFINE_list("soundfont", [], "midi: an .sf2 file, or several with commas")
-    flags.DEFINE_string("voices", "", "midi: a folder of recordings, of one voice each, that sing")
+    flags.DEFINE_list("soundfont", [], "midi, melody: an .sf2 file, or several with commas")
+    flags.DEFINE_string(
+        "voices", "", "midi, melody: a folder of recordings, of one voice each, that sing"
+    )
     flags.DEFINE_integer("limit", 0, "use the first songs only; 0 for all", 0)
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "processes of this machine", 1)
     flags.DEFINE_string("scheduler", "", "address of a Dask scheduler to run on: tcp://host:port")

@@ -15,6 +15,7 @@ from typing import Any
 
 from mashjax.data.clips import make_clips
 from mashjax.data.executors import executor, run_all
+from mashjax.data.layouts.melodies import make_melody
 from mashjax.data.location import local_folder, no_room_is_an_error, open_location, read_file
 from mashjax.data.mashups import make_mashup
 from mashjax.data.sources import Made, Rejected, Source, split_groups
@@ -22,6 +23,7 @@ from mashjax.data.store import (
     FORMAT,
     MANIFEST,
     MASHUP_ROW,
+    MELODY_ROW,
     PLAN,
     SONG_ROW,
     SPLITS,
@@ -50,6 +52,7 @@ from mashjax.errors import UserError
 MAKE: dict[tuple[str, ...], Callable[..., Made]] = {
     SONG_ROW: make_clips,
     MASHUP_ROW: make_mashup,
+    MELODY_ROW: make_melody,
     TRACK_ROW: make_track,
 }
 """What makes the rows of a song, by what a row is."""

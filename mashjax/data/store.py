@@ -41,6 +41,7 @@ PLAN = "PLAN.json"
 SPLITS = ("train", "valid", "test")
 SONG_ROW = ("lead", "backing")
 MASHUP_ROW = ("label", "original1", "original2")
+MELODY_ROW = ("lead", "backing", "notes")
 TRACK_ROW = (
     *(f"chroma{k}" for k in range(12)),
     *(f"timbre{k}" for k in range(12)),
@@ -51,6 +52,7 @@ ROWS = {
     "songs": SONG_ROW,
     "midi": SONG_ROW,
     "labelled": MASHUP_ROW,
+    "melody": MELODY_ROW,
     "genre": TRACK_ROW,
 }
 """The sources of a stored row, by layout."""
@@ -80,7 +82,7 @@ class Settings:
     align: str = "auto"  # mashups: "auto" finds the originals in them; "none": as they are
     min_confidence: float = 0.5  # mashups: below it an original counts as not found
     whole: bool = True  # mashups: all of it in examples; False: one example from its start
-    soundfont: str = ""  # sha256 of the midi layout's soundfonts, with commas
+    soundfont: str = ""  # sha256 of the midi and melody layouts' soundfonts, with commas
     voices: str = ""  # sha256 of the midi layout's recorded voices, likewise
     stems_map: str = ""  # sha256 of the stems layout's mapping file
     genres: str = ""  # genre: names of the classes, one a line
@@ -101,14 +103,15 @@ class Settings:
     @property
     def rows_per_song(self) -> int:
         """The rows set aside for one song or mashup; those that it does not need stay unwritten."""
-        if self.row == SONG_ROW:
+        if self.row in (SONG_ROW, MELODY_ROW):
             return self.clips_per_song
         return 1024 if self.row == MASHUP_ROW and self.whole else 1
 
     @property
     def rows_per_shard(self) -> int:
         """Rows in one file; 16 of 12 s are 25 MB of three sources."""
-        return self.rows_per_song if self.row == SONG_ROW else min(16, self.rows_per_song)
+        whole = self.row in (SONG_ROW, MELODY_ROW)
+        return self.rows_per_song if whole else min(16, self.rows_per_song)
 
     @property
     def hash(self) -> str:

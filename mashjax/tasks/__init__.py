@@ -9,6 +9,10 @@ means of scores, headline, these in a few words, and draw_scores.
 
 from types import ModuleType
 
-from mashjax.tasks import autoencoder, mashup
+from mashjax.tasks import autoencoder, mashup, melody
 
-TASKS: dict[str, ModuleType] = {"mashup": mashup, "autoencoder": autoencoder}
+TASKS: dict[str, ModuleType] = {
+    "mashup": mashup,
+    "autoencoder": autoencoder,
+    "melody": melody,
+}

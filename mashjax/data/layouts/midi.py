@@ -58,9 +58,9 @@ class MidiSong:
         Raises:
           UserError: the files are unreadable, or miss the melody or the accompaniment.
         """
-        rng = np.random.default_rng(_digest(f"{self.seed}/{self.id}"))
+        rng = np.random.default_rng(digest(f"{self.seed}/{self.id}"))
         score = read_score(self.folder)
-        score = _section(score, rng)
+        score = section(score, rng, seconds=SECTION_SECONDS)
         lead, backing = arrange(score, rng=rng)
         soundfont = self.soundfonts[rng.integers(len(self.soundfonts))]
         room = float(rng.uniform(0.1, 0.8))
@@ -74,10 +74,10 @@ class MidiSong:
         else:
             voice = self.voices[rng.integers(len(self.voices))]
             lead_y = sing_with(voice, score.melody, seconds=seconds, sr=sr, rng=rng)
-        lead_y, backing_y = (_equalise(y, rng) for y in (lead_y, backing_y))
+        lead_y, backing_y = (equalise(y, rng) for y in (lead_y, backing_y))
         # Lead against backing: about where pop mixes have their voices.
         wanted = 10 ** (rng.uniform(-4, 4) / 20)
-        lead_y *= wanted * _active_rms(backing_y) / max(_active_rms(lead_y), 1e-9)
+        lead_y *= wanted * active_rms(backing_y) / max(active_rms(lead_y), 1e-9)
         return lead_y, backing_y
 
 
@@ -195,14 +195,14 @@ def _read_chords(path: pathlib.Path) -> list[tuple[float, float, str]]:
         raise UserError(f"{path} is not a table of chords: {error}") from error
 
 
-def _section(score: Score, rng: np.random.Generator) -> Score:
-    """About SECTION_SECONDS from a downbeat on, with melody from its beginning, moved to 0."""
+def section(score: Score, rng: np.random.Generator, *, seconds: float) -> Score:
+    """About so many seconds from a downbeat on, with melody from its beginning, moved to 0."""
     beats, downs = score.beats, score.downbeats
     first_note = min(n.start for n in score.melody)
-    latest = max(beats[-1] - SECTION_SECONDS, first_note)
+    latest = max(beats[-1] - seconds, first_note)
     starts = [i for i in downs if first_note - 8.0 <= beats[i] <= latest] or [downs[0]]
     first = int(rng.choice(starts))
-    stop = int(np.searchsorted(beats, beats[first] + SECTION_SECONDS))
+    stop = int(np.searchsorted(beats, beats[first] + seconds))
     stop = min(stop, len(beats) - 1)
     t0, t1 = float(beats[first]), float(beats[stop])
 
@@ -229,7 +229,7 @@ def _section(score: Score, rng: np.random.Generator) -> Score:
     )
 
 
-def _equalise(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def equalise(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Another microphone, another desk: a few dB up or down per octave."""
     n = fft.next_fast_len(len(y), real=True)
     spectrum = fft.rfft(y.astype(np.float32), n)
@@ -238,12 +238,13 @@ def _equalise(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return fft.irfft(spectrum * (10 ** (gain / 20)).astype(np.float32), n)[: len(y)]
 
 
-def _active_rms(y: np.ndarray, frame: int = 4096) -> float:
+def active_rms(y: np.ndarray, frame: int = 4096) -> float:
     """Root of the median power over the frames that sound (within 40 dB of the loudest)."""
     power = (y[: len(y) // frame * frame].reshape(-1, frame) ** 2).mean(-1)
     sounding = power[power > 1e-4 * power.max(initial=0)]
     return float(np.sqrt(np.median(sounding))) if sounding.size else 0.0
 
 
-def _digest(text: str) -> int:
+def digest(text: str) -> int:
+    """A seed out of a name."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")

@@ -2,8 +2,7 @@
 
 Source and filter (Fant, 1960): a glottal pulse train and breath noise go through
 five moving resonances. Every singer, drawn from `rng`, has a vocal tract, a
-timbre, a vibrato, a way to glide from note to note, and a room. How a melody is
-phrased and the room it is sung in serve the recorded voices of `voices.py`, too.
+timbre and a room, which the recorded voices of `voices.py` sing in, too.
 """
 
 import dataclasses
@@ -12,12 +11,18 @@ import numpy as np
 from scipy import fft, ndimage, signal
 
 from mashjax.audio.midi import Note
+from mashjax.data.layouts.performing import (
+    RATE,
+    Performance,
+    drift,
+    in_range,
+    intonation,
+    perform,
+    span,
+)
 
 N_FFT, HOP = 1024, 256
 TABLE = 2048
-RATE = 200
-"""Hz, of the curves that say how it is sung."""
-
 # Formants in Hz of a male tract (Peterson & Barney, 1952, for the first three).
 VOWELS = np.array(
     [
@@ -48,28 +53,48 @@ class _Curves:
     formants: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class _Singer:
+    """tract: 1 is a man's, women's and children's are shorter; comfortable: a pitch (MIDI)."""
+
+    tract: float
+    comfortable: float
+    tilt: float
+    airy: float
+
+
 def sing(notes: list[Note], *, seconds: float, sr: int, rng: np.random.Generator) -> np.ndarray:
     """Sing `notes`, one at a time, in the octave that suits the singer.
 
     Returns:
       float32 mono [round(seconds * sr)], peak below 1.
     """
-    n = round(seconds * sr)
-    tract = rng.uniform(0.9, 1.28)  # 1: a man's; women's and children's are shorter
-    notes = in_range(notes, 54 + 40 * (tract - 0.9) + rng.uniform(-3, 3))
-    tilt, airy = rng.uniform(0.6, 1.4), 10 ** rng.uniform(-3.0, -1.8)
-    takes = [_take(notes, n, sr, rng, tract=tract, tilt=tilt, airy=airy) for _ in doubled(rng)]
+    n, singer = round(seconds * sr), _singer(rng)
+    notes = in_range(notes, singer.comfortable)
+    takes = [_take(notes, n, sr, rng, singer)[0] for _ in doubled(rng)]
     return in_a_room(np.sum(takes, axis=0), sr, rng)
 
 
-def in_range(notes: list[Note], comfortable: float) -> list[Note]:
-    """Sorted notes, moved by octaves until their middle is near a comfortable pitch (MIDI)."""
-    middle = float(np.median([note.pitch for note in notes]))
-    shift = 12 * round((comfortable - middle) / 12)
-    return [
-        dataclasses.replace(note, pitch=note.pitch + shift)
-        for note in sorted(notes, key=lambda note: note.start)
-    ]
+def sing_freely(
+    notes: list[Note], *, seconds: float, sr: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Performance, np.ndarray]:
+    """Sing `notes` as people do, who take liberties (`perform`).
+
+    Returns:
+      The sound, as `sing` does, what was sung, and whether it is voiced, bool, RATE times a second.
+    """
+    singer = _singer(rng)
+    performance = perform(in_range(notes, singer.comfortable), seconds=seconds, rng=rng)
+    y, voiced = _take(
+        performance.syllables, round(seconds * sr), sr, rng, singer, pitch=performance.pitch
+    )
+    return in_a_room(y, sr, rng), performance, voiced
+
+
+def _singer(rng: np.random.Generator) -> _Singer:
+    tract = rng.uniform(0.9, 1.28)
+    comfortable = 54 + 40 * (tract - 0.9) + rng.uniform(-3, 3)
+    return _Singer(tract, comfortable, rng.uniform(0.6, 1.4), 10 ** rng.uniform(-3.0, -1.8))
 
 
 def doubled(rng: np.random.Generator) -> range:
@@ -83,33 +108,9 @@ def in_a_room(y: np.ndarray, sr: int, rng: np.random.Generator) -> np.ndarray:
     return (0.9 * y / max(np.abs(y).max(), 1e-9)).astype(np.float32)
 
 
-def intonation(
-    notes: list[Note], seconds: float, rng: np.random.Generator, *, late: float
-) -> np.ndarray:
-    """Pitch in MIDI numbers, RATE times a second: glides, scoops, vibrato, unsteadiness.
-
-    late: seconds by which the singer is behind the notes.
-    """
-    n = int(seconds * RATE) + 2
-    pitch, depth = np.full(n, float(notes[0].pitch)), np.zeros(n)
-    wide, glide, lazy = rng.uniform(0.1, 0.7), rng.uniform(0.012, 0.05), rng.uniform(0.1, 0.6)
-    for i, note in enumerate(notes):
-        following = notes[i + 1].start if i + 1 < len(notes) else note.end + 1.0
-        start, end = note.start, min(note.end, following)
-        pitch[_span(start, seconds + 1, late)] = note.pitch
-        if end - start > 0.4 and rng.random() < 0.8:
-            depth[_span(start + 0.2, end, late)] = wide * rng.uniform(0.5, 1.2)
-        if rng.random() < lazy:  # scooped from below
-            pitch[_span(start, start + 0.08, late)] -= rng.uniform(0.5, 2.5)
-    pitch = ndimage.gaussian_filter1d(pitch, glide * RATE)
-    rate = rng.uniform(4.8, 6.5) * (1 + 0.08 * _drift(n, rng, seconds=0.4))
-    swing = np.sin(2 * np.pi * np.cumsum(rate) / RATE)
-    pitch += ndimage.gaussian_filter1d(depth, 0.08 * RATE) * swing
-    return pitch + 0.15 * _drift(n, rng, seconds=0.25) + 0.04 * _drift(n, rng, seconds=0.02)
-
-
-def _take(notes, n, sr, rng, *, tract, tilt, airy) -> np.ndarray:
-    c = _perform(notes, n / sr, rng, tract=tract)
+def _take(notes, n, sr, rng, singer, *, pitch=None) -> tuple[np.ndarray, np.ndarray]:
+    """The sound, and whether it is voiced, RATE times a second; pitch: see `_perform`."""
+    c = _perform(notes, n / sr, rng, pitch)
     at = np.arange(n) * (RATE / sr)
 
     def fine(curve: np.ndarray) -> np.ndarray:
@@ -117,64 +118,60 @@ def _take(notes, n, sr, rng, *, tract, tilt, airy) -> np.ndarray:
 
     voiced, noise = fine(c.voiced), rng.standard_normal(n)
     hiss = signal.lfilter([1, -0.9], [1], noise)
-    y = _glottis(fine(c.pitch), sr, tilt=tilt) * voiced + airy * hiss * voiced
+    y = _glottis(fine(c.pitch), sr, tilt=singer.tilt) * voiced + singer.airy * hiss * voiced
     upper = np.tile(UPPER, (len(c.formants), 1))
-    y = _filter(y, np.hstack([c.formants, upper]) * tract, sr)
+    y = _filter(y, np.hstack([c.formants, upper]) * singer.tract, sr)
     y /= max(np.abs(y).max(), 1e-9)
     edges = np.array([rng.uniform(2500, 4500), 0.43 * sr])
     band = signal.butter(2, edges, "bandpass", fs=sr, output="sos")
     y += rng.uniform(0.01, 0.05) * signal.sosfilt(band, noise) * fine(c.fricative)
-    return y + 0.008 * hiss * fine(c.breath)
+    return y + 0.008 * hiss * fine(c.breath), c.voiced > 0.15
 
 
-def _perform(notes, seconds, rng, *, tract) -> _Curves:
-    """Pitch, loudness, consonants and vowels of one take."""
+def _perform(notes, seconds, rng, pitch) -> _Curves:
+    """Loudness, consonants and vowels of one take, and its pitch, if it has none yet.
+
+    pitch: MIDI numbers, RATE times a second; then every note begins with its voice, on time.
+    """
     n = int(seconds * RATE) + 2
     voiced, fricative, breath = np.zeros((3, n))
     formants = np.tile(VOWELS[0], (n, 1))
-    late = rng.uniform(-0.01, 0.02)
+    late = rng.uniform(-0.01, 0.02) if pitch is None else 0.0
     for i, note in enumerate(notes):
         following = notes[i + 1].start if i + 1 < len(notes) else note.end + 1.0
         start, end = note.start, min(note.end, following)
-        voiced[_span(start, end, late)] = rng.uniform(0.55, 1.0) * (0.6 + 0.4 * note.velocity / 127)
+        voiced[span(start, end, late)] = rng.uniform(0.55, 1.0) * (0.6 + 0.4 * note.velocity / 127)
         vowels = VOWELS[rng.integers(len(VOWELS), size=2)] * rng.uniform(0.95, 1.05)
         turn = start + (end - start) * rng.uniform(0.4, 1.0)
-        formants[_span(start, turn, late)] = vowels[0]
-        formants[_span(turn, following, late)] = vowels[1]
+        formants[span(start, turn, late)] = vowels[0]
+        formants[span(turn, following, late)] = vowels[1]
         length = rng.uniform(0.04, 0.11)
-        onset = _span(start - length / 2, start + length / 2, late)
+        before = late if pitch is None else -length / 2  # of the consonant
+        onset = span(start - length / 2, start + length / 2, before)
         consonant = rng.choice(["none", "fricative", "plosive", "nasal"], p=[0.3, 0.25, 0.2, 0.25])
         if consonant == "fricative":
             voiced[onset] = 0
             fricative[onset] = rng.uniform(0.3, 1.0)
         elif consonant == "plosive":
-            voiced[_span(start - length / 2, start + length / 4, late)] = 0
-            fricative[_span(start, start + 0.012, late)] = rng.uniform(0.5, 1.5)
+            voiced[span(start - length / 2, start + length / 4, before)] = 0
+            fricative[span(start, start + 0.012, before)] = rng.uniform(0.5, 1.5)
         elif consonant == "nasal":
-            formants[_span(start, start + length, late)] = NASAL
-            voiced[_span(start, start + length, late)] *= 0.4
+            formants[span(start, start + length, late)] = NASAL
+            voiced[span(start, start + length, late)] *= 0.4
         if following - end > 0.7 and rng.random() < 0.6:
-            breath[_span(following - 0.45, following - 0.1, late)] = 1.0
+            breath[span(following - 0.45, following - 0.1, late)] = 1.0
         elif following - end < 0.12 and consonant in ("none", "nasal"):
-            voiced[_span(end, following, late)] = 0.5
-    voiced *= 1 + 0.08 * _drift(n, rng, seconds=0.05)
+            voiced[span(end, following, late)] = 0.5
+    voiced *= 1 + 0.08 * drift(n, rng, seconds=0.05)
+    if pitch is None:
+        pitch = intonation(notes, seconds, rng, late=late)
     return _Curves(
-        pitch=440 * 2 ** ((intonation(notes, seconds, rng, late=late) - 69) / 12),
+        pitch=440 * 2 ** ((pitch - 69) / 12),
         voiced=ndimage.gaussian_filter1d(voiced, 0.012 * RATE),
         fricative=ndimage.uniform_filter1d(fricative, 3),
         breath=ndimage.gaussian_filter1d(breath, 0.05 * RATE),
         formants=ndimage.gaussian_filter1d(formants, 0.025 * RATE, axis=0),
     )
-
-
-def _span(start: float, stop: float, late: float) -> slice:
-    return slice(max(round((start + late) * RATE), 0), max(round((stop + late) * RATE), 0))
-
-
-def _drift(n: int, rng: np.random.Generator, *, seconds: float) -> np.ndarray:
-    """Smooth noise of unit deviation, RATE values a second, that changes over `seconds`."""
-    knots = rng.standard_normal(int(n / (seconds * RATE)) + 3)
-    return np.interp(np.arange(n) / (seconds * RATE), np.arange(len(knots)), knots)
 
 
 def _glottis(pitch: np.ndarray, sr: int, *, tilt: float) -> np.ndarray:

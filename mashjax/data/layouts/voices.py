@@ -18,7 +18,8 @@ from scipy import ndimage, signal
 from mashjax.audio import files
 from mashjax.audio.midi import Note
 from mashjax.audio.resample import resample, to_mono
-from mashjax.data.layouts.singer import RATE, doubled, in_a_room, in_range, intonation
+from mashjax.data.layouts.performing import RATE, Performance, in_range, intonation, perform
+from mashjax.data.layouts.singer import doubled, in_a_room
 from mashjax.errors import UserError
 
 LONGEST = 90.0
@@ -41,6 +42,19 @@ class Voice:
     voiced: np.ndarray
     pitch: float
     syllables: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Singer:
+    """Who a voice becomes.
+
+    tract: its formants lie that much higher; above: semitones by which it sings above the pitch
+    at which it speaks; darker: dB per octave.
+    """
+
+    tract: float
+    above: float
+    darker: float
 
 
 def find_voices(folder: str | pathlib.Path) -> tuple[pathlib.Path, ...]:
@@ -78,16 +92,36 @@ def sing_with(
     Raises:
       UserError: the recording cannot be read, or has fewer than eight syllables.
     """
-    voice = listen(path, sr)
-    tract = float(np.exp(rng.uniform(-0.16, 0.16)))  # formants that much higher
-    # Singers sing above the pitch at which they speak.
-    notes = in_range(notes, voice.pitch + 24 * np.log2(tract) + rng.uniform(0, 9))
-    darker = rng.uniform(-3, 3)
-    takes = [
-        _take(voice, notes, round(seconds * sr), sr, rng, tract=tract, darker=darker)
-        for _ in doubled(rng)
-    ]
+    voice, singer = listen(path, sr), _singer(rng)
+    notes = in_range(notes, voice.pitch + singer.above)
+    n = round(seconds * sr)
+    takes = [_take(voice, notes, n, sr, rng, singer)[0] for _ in doubled(rng)]
     return in_a_room(np.sum(takes, axis=0), sr, rng)
+
+
+def sing_freely_with(
+    path: pathlib.Path, notes: list[Note], *, seconds: float, sr: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Performance, np.ndarray]:
+    """Sing `notes` as people do, who take liberties (`perform`).
+
+    Returns:
+      The sound, as `sing_with` does, what was sung, and whether it is voiced, bool, RATE times a
+      second.
+
+    Raises:
+      UserError: see `sing_with`.
+    """
+    voice, singer = listen(path, sr), _singer(rng)
+    performance = perform(in_range(notes, voice.pitch + singer.above), seconds=seconds, rng=rng)
+    n = round(seconds * sr)
+    y, voiced = _take(voice, performance.syllables, n, sr, rng, singer, pitch=performance.pitch)
+    return in_a_room(y, sr, rng), performance, voiced
+
+
+def _singer(rng: np.random.Generator) -> _Singer:
+    tract = float(np.exp(rng.uniform(-0.16, 0.16)))
+    above = 24 * float(np.log2(tract)) + rng.uniform(0, 9)
+    return _Singer(tract, above, darker=rng.uniform(-3, 3))
 
 
 @functools.lru_cache(maxsize=64)
@@ -156,18 +190,24 @@ def _take(
     n: int,
     sr: int,
     rng: np.random.Generator,
+    singer: _Singer,
     *,
-    tract: float,
-    darker: float,
-) -> np.ndarray:
-    seconds, late = n / sr, rng.uniform(-0.01, 0.03)
-    pitch = intonation(notes, seconds, rng, late=late)
+    pitch: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sound, and whether it is voiced, RATE times a second.
+
+    pitch: in MIDI numbers, RATE times a second; then every note is on time.
+    """
+    late = 0.0
+    if pitch is None:
+        late = rng.uniform(-0.01, 0.03)
+        pitch = intonation(notes, n / sr, rng, late=late)
     at, gain = _words(voice, notes, len(pitch), rng, late=late)
     low = np.floor(at).astype(int)
     part = (at - low)[:, None].astype(np.float32)
     high = np.minimum(low + 1, len(voice.voiced) - 1)
     bins = np.arange(voice.log_envelope.shape[1])
-    warped = np.minimum(bins / tract, bins[-1])
+    warped = np.minimum(bins / singer.tract, bins[-1])
     left = warped.astype(int)
     between = (warped - left).astype(np.float32)
     right = np.minimum(left + 1, bins[-1])
@@ -177,7 +217,7 @@ def _take(
         return moved[low] * (1 - part) + moved[high] * part
 
     octaves = np.log2(np.maximum(bins, 4) / (1000 * 2 * bins[-1] / sr))
-    level = 2 * np.log(np.maximum(gain, 1e-4))[:, None] - darker / 10 * np.log(10) * octaves
+    level = 2 * np.log(np.maximum(gain, 1e-4))[:, None] - singer.darker / 10 * np.log(10) * octaves
     envelope = np.exp(sung(voice.log_envelope) + level)
     voiced = voice.voiced[low] & voice.voiced[high]
     f0 = np.where(voiced, 440 * 2 ** ((pitch - 69) / 12), 0.0)
@@ -188,7 +228,7 @@ def _take(
         sr,
         frame_period=1000 / RATE,
     )
-    return np.pad(y, (0, max(0, n - len(y))))[:n]
+    return np.pad(y, (0, max(0, n - len(y))))[:n], voiced & (gain > 0.05)
 
 
 def _words(

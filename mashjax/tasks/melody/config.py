@@ -5,6 +5,7 @@ from typing import Any
 
 from mashjax.audio.stft import StftSettings
 from mashjax.data.augment import Augment
+from mashjax.data.store import MELODY_ROW, Store
 
 
 @dataclasses.dataclass(unsafe_hash=True)  # compiled functions have it as a static argument
@@ -31,6 +32,7 @@ class Config:
     noise_db: tuple[float, float] = (-70.0, -25.0)  # augmentation: noise under the voice
     bleed_db: tuple[float, float] = (-50.0, -12.0)  # likewise: its own backing
     bled: float = 0.5  # share of the examples in which the backing is heard at all
+    unsung: float = 0.04  # share in which nothing else is
     augment: Augment = dataclasses.field(
         default_factory=lambda: Augment(gain_db=8.0, tilt_db=2.0, pitch_semitones=0.0)
     )
@@ -38,6 +40,12 @@ class Config:
     @property
     def stft(self) -> StftSettings:
         return StftSettings(self.sample_rate, self.n_fft, self.hop_length)
+
+
+def fitted(cfg: Config, store: Store) -> Config:
+    """The config, where the store holds what it hears. Raises UserError where it does not."""
+    store.check_sound(cfg.sample_rate, MELODY_ROW)
+    return cfg
 
 
 def config_from_dict(fields: dict[str, Any]) -> Config:

@@ -50,7 +50,7 @@ def levelled(y: Any) -> Any:
     return y * (LEVEL / xp.maximum(rms, 1e-4))
 
 
-def heard(cfg: Config, sources: jax.Array) -> jax.Array:
+def heard(sources: jax.Array) -> jax.Array:
     """The voices of some sources [batch, 3, samples], as they are, [batch, samples]."""
     return levelled(sources[:, 0])
 
@@ -60,10 +60,11 @@ def varied(
 ) -> tuple[jax.Array, jax.Array]:
     """Voices of a training batch with noise and their backings' bleed, and the tracks of notes.
 
-    sources: [batch, 3, samples]; keys: [batch]. Returns [batch, samples] twice.
+    In a few of them the backing alone is heard, and no note. sources: [batch, 3, samples]; keys:
+    [batch]. Returns [batch, samples] twice.
     """
     samples = example_samples(cfg, frames)
-    keys, for_bleed, for_level, for_floor, for_noise, for_gain = jnp.moveaxis(
+    keys, for_kind, for_level, for_floor, for_noise, for_gain = jnp.moveaxis(
         jax.vmap(lambda key: jax.random.split(key, 6))(keys), 1, 0
     )
 
@@ -83,25 +84,23 @@ def varied(
         1,
         0,
     )
-    bled = jax.vmap(lambda key: jax.random.uniform(key))(for_bleed) < cfg.bled
+    kind = jax.vmap(jax.random.uniform)(for_kind)[:, None]
+    unsung, bled = kind < cfg.unsung, kind < cfg.unsung + cfg.bled
     level = jnp.sqrt(jnp.mean(lead**2, axis=-1, keepdims=True))
     own = jnp.sqrt(jnp.mean(backing**2, axis=-1, keepdims=True))
-    bleed = level / jnp.maximum(own, 1e-4) * between(for_level, *cfg.bleed_db) * bled[:, None]
+    bleed = level / jnp.maximum(own, 1e-4) * between(for_level, *cfg.bleed_db) * bled
     noise = jax.vmap(lambda key: jax.random.normal(key, (samples,)))(for_noise)
-    y = (
-        lead
-        + bleed * backing
-        + between(for_noise, *cfg.noise_db) * jnp.maximum(level, 1e-3) * noise
-    )
+    floor = jnp.maximum(level, 1e-3) * between(for_floor, *cfg.noise_db)
+    y = jnp.where(unsung, backing, lead + bleed * backing) + floor * noise
     y = levelled(y) * between(for_gain, -cfg.augment.gain_db, cfg.augment.gain_db)
     # `augmented` takes its result from the middle, in whole blocks.
     start = (sources.shape[-1] - samples) // 2
-    return y, sources[:, 2, start : start + samples]
+    return y, jnp.where(unsung, 0.0, sources[:, 2, start : start + samples])
 
 
 def sung(cfg: Config, track: jax.Array, *, frames: int) -> Sung:
     """What tracks of notes [batch, samples] say of every frame."""
-    at = told(jnp.pad(track, ((0, 0), (0, 1)))[:, :: cfg.hop_length][:, :frames])
+    at = told(jnp.pad(track, ((0, 0), (0, 1)), mode="edge")[:, :: cfg.hop_length][:, :frames])
     before = jnp.pad(at.side, ((0, 0), (1, 0)), mode="edge")[:, :-1]
     begins = ((at.side != 0) & (at.side != before)).astype(jnp.float32)
     padded = jnp.pad(begins, ((0, 0), (2, 2)))
@@ -119,7 +118,7 @@ def statistics(cfg: Config, batches: Iterable[np.ndarray]) -> dict[str, np.ndarr
     """Mean and scale of both spectra over some batches of sources, of voices as they are."""
 
     def sums(sources: jax.Array) -> tuple[jax.Array, ...]:
-        y = heard(cfg, sources)
+        y = heard(sources)
         x, loud = pitches(cfg, y), bands(cfg, y)
         return x.mean(), (x**2).mean(), loud.mean((0, 1)), (loud**2).mean((0, 1))
 

@@ -36,8 +36,8 @@ class Front(nnx.Module):
 
     def __init__(self, cfg: Config, *, rngs: nnx.Rngs):
         channels = cfg.channels
-        self.first = nnx.Conv(len(HARMONICS), channels, (3, 5), rngs=rngs)
-        self.second = nnx.Conv(channels, channels, (3, 5), rngs=rngs)
+        self.first = nnx.Conv(len(HARMONICS), channels, (1, 5), rngs=rngs)
+        self.second = nnx.Conv(channels, channels, (3, 3), rngs=rngs)
         self.f0 = nnx.Linear(channels, 1, rngs=rngs)
         self.by_note = nnx.Conv(channels, channels, (3, 5), strides=(1, PER_SEMITONE), rngs=rngs)
         self.note = nnx.Linear(channels, 1, rngs=rngs)
