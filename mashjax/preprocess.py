@@ -5,8 +5,10 @@
 --layout=stems: one folder per song, one audio file per stem. --layout=songs: songs without stems.
 --layout=labelled: mashups that people made, each with its two originals. --layout=midi: POP909's
 folders, rendered with FluidSynth and --soundfont, and sung. --layout=melody: their melodies alone,
-sung and played, for the melody task; --voices are then of people who speak. The store may be an
-address such as gs://bucket/songs.store. The same command goes on where it was interrupted.
+sung and played, for the melody task; --voices are then of people who speak. --layout=genre: songs
+with genres, of the Million Song Dataset (--genres=, --splits=, --lyrics=, --plays= name the files
+that go with it) or audio in folders of genres. The store may be an address such as
+gs://bucket/songs.store. The same command goes on where it was interrupted.
 
     python -m mashjax.preprocess --output=STORE --verify
     python -m mashjax.preprocess --output=STORE --materialise=DIR
@@ -30,10 +32,24 @@ from mashjax import cli
 from mashjax.data.building import Progress, Summary, build_store
 from mashjax.data.sources import Rejected, Source
 from mashjax.data.store import AGAIN, SPLITS, Settings, file_sha256, open_store, verify
+from mashjax.data.track_rows import BALANCES, SEGMENT_RATE, SHORT
 from mashjax.errors import UserError
 
-LAYOUTS = ("labelled", "stems", "songs", "midi", "melody")
+LAYOUTS = ("labelled", "stems", "songs", "midi", "melody", "genre")
 SCORES = ("midi", "melody")  # those whose sound is made of POP909's folders
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackFiles:
+    """What says more of the songs of the genre layout, see `layouts.tracks.find_tracks`."""
+
+    genres: str = ""
+    splits: tuple[str, ...] = ()
+    lyrics: tuple[str, ...] = ()
+    plays: str = ""
+
+
+NO_FILES = TrackFiles()
 
 
 def preprocess(
@@ -45,6 +61,7 @@ def preprocess(
     voices: str = "",
     stems_map: str = "",
     library: str = "",
+    track_files: TrackFiles = NO_FILES,
     limit: int = 0,
     workers: int = 1,
     scheduler: str = "",
@@ -62,6 +79,7 @@ def preprocess(
       stems_map: a JSON file that says which stems lead, for the stems layout.
       library: where `match index` described these songs, for the songs layout: those whose
         analysis is doubtful are left out.
+      track_files: genres, splits, words and plays, for the genre layout.
       limit: use the first songs only (by name); 0 for all.
       workers, scheduler, strict, progress: see `build_store`.
 
@@ -69,12 +87,28 @@ def preprocess(
       UserError: see the layout's `find_...` and `build_store`.
     """
     recordings = _recordings(voices, settings)
+    if track_files != NO_FILES and settings.layout != "genre":
+        raise UserError(
+            "--genres, --splits, --lyrics and --plays are for --layout=genre, not for "
+            f"{settings.layout}"
+        )
     songs, left_out = _find(
-        input, settings, soundfonts=soundfonts, voices=recordings, stems_map=stems_map
+        input,
+        settings,
+        soundfonts=soundfonts,
+        voices=recordings,
+        stems_map=stems_map,
+        track_files=track_files,
     )
     if library:
         songs, doubted = _sound(songs, input, settings, library=library)
         left_out += doubted
+    songs = songs[:limit] if limit else songs
+    if settings.layout == "genre":
+        from mashjax.data.track_rows import planned
+
+        songs, more, settings = planned(songs, settings)  # type: ignore[arg-type]
+        left_out += more
     settings = dataclasses.replace(
         settings,
         soundfont=",".join(map(file_sha256, soundfonts)) if settings.layout in SCORES else "",
@@ -83,7 +117,7 @@ def preprocess(
         mashjax_version=mashjax.__version__,
     )
     return build_store(
-        songs[:limit] if limit else songs,
+        songs,
         os.fspath(output),
         settings=settings,
         left_out=left_out,
@@ -112,6 +146,7 @@ def _find(
     soundfonts: Sequence[str],
     voices: tuple[pathlib.Path, ...],
     stems_map: str,
+    track_files: TrackFiles,
 ) -> tuple[Sequence[Source], list[Rejected]]:
     """The layout's songs, and what it cannot use."""
     if stems_map and settings.layout != "stems":
@@ -139,6 +174,13 @@ def _find(
 
             mashups, left_out = find_mashups(folder)
             return mashups, [Rejected(*one) for one in left_out]
+        case "genre":
+            from mashjax.data.layouts.tracks import find_tracks
+
+            found = find_tracks(folder, **dataclasses.asdict(track_files))
+            for what, count in found.counts.items():
+                print(f"{count} {what}", file=sys.stderr)
+            return found.sources, found.left_out
     raise UserError(f"--layout={settings.layout} is unknown; use {', '.join(LAYOUTS)}")
 
 
@@ -234,25 +276,32 @@ def _main(arguments: Sequence[str]) -> None:
         return
     if not FLAGS.input:
         raise UserError("--input= is missing: the folder of songs")
-    labelled = FLAGS.layout == "labelled"
+    labelled, genre = (FLAGS.layout == name for name in ("labelled", "genre"))
     with _progress_bar(" songs") as progress:
         summary = preprocess(
             FLAGS.input,
             FLAGS.output,
             settings=Settings(
                 layout=FLAGS.layout,
-                sample_rate=FLAGS.sample_rate,
-                seconds=FLAGS.seconds or Settings.seconds,
+                sample_rate=SEGMENT_RATE if genre else FLAGS.sample_rate,
+                seconds=FLAGS.segments / SEGMENT_RATE
+                if genre
+                else FLAGS.seconds or Settings.seconds,
                 seed=FLAGS.seed,
                 clips_per_song=FLAGS.clips_per_song,
                 align=FLAGS.align if labelled else Settings.align,
                 min_confidence=FLAGS.min_confidence if labelled else Settings.min_confidence,
                 whole=not (labelled and FLAGS.seconds),
+                short=FLAGS.short,
+                balance=FLAGS.balance,
             ),
             soundfonts=FLAGS.soundfont,
             voices=FLAGS.voices,
             stems_map=FLAGS.stems_map,
             library=FLAGS.library,
+            track_files=TrackFiles(
+                FLAGS.genres, tuple(FLAGS.splits), tuple(FLAGS.lyrics), FLAGS.plays
+            ),
             limit=FLAGS.limit,
             workers=FLAGS.workers,
             scheduler=FLAGS.scheduler,
@@ -300,6 +349,15 @@ def _define_flags() -> None:
     flags.DEFINE_list("soundfont", [], "midi, melody: an .sf2 file, or several with commas")
     flags.DEFINE_string(
         "voices", "", "midi, melody: a folder of recordings, of one voice each, that sing"
+    )
+    flags.DEFINE_string("genres", "", "genre: a table of tracks and their genres")
+    flags.DEFINE_list("splits", [], "genre: published splits, train, valid and test")
+    flags.DEFINE_list("lyrics", [], "genre: musiXmatch files or folders of texts")
+    flags.DEFINE_string("plays", "", "genre: a table of play counts, to learn popularity from")
+    flags.DEFINE_integer("segments", 300, "genre: of each song, its middle ones", 12, 10000)
+    flags.DEFINE_enum("short", "keep", SHORT, "genre: songs of fewer segments")
+    flags.DEFINE_enum(
+        "balance", "none", BALANCES, "genre: repeat songs of rare classes, or leave out others"
     )
     flags.DEFINE_integer("limit", 0, "use the first songs only; 0 for all", 0)
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "processes of this machine", 1)

@@ -118,15 +118,22 @@ def planned(
       UserError: fewer than two genres are left.
     """
     counts = collections.Counter(source.genre for source in sources)
+    sung: collections.Counter[str] = collections.Counter()
     kept, left_out = [], []
     for source in sources:
         if not source.genre:
             left_out.append(Rejected(source.id, "its genre is not known"))
-        elif counts[source.genre] < 2:
+            continue
+        if counts[source.genre] < 2:
             why = f"it is the only song of the genre {source.genre!r}"
             left_out.append(Rejected(source.id, why))
-        else:
-            kept.append(source)
+            continue
+        try:
+            sung.update((source.words or {}).keys())
+        except UserError as error:
+            left_out.append(Rejected(source.id, str(error)))
+            continue
+        kept.append(source)
     genres = sorted({str(source.genre) for source in kept})
     if len(genres) < 2:
         found = ", ".join(f"{name or 'unknown'}: {n}" for name, n in counts.most_common(8))
@@ -134,7 +141,6 @@ def planned(
             f"a genre task needs two genres of two songs each; of {len(sources)} songs there are "
             f"{found or 'none'}"
         )
-    sung = collections.Counter(word for source in kept for word in source.words or ())
     often = sorted(sung, key=lambda word: (-sung[word], word))[:MAX_WORDS]
     words = " ".join(sorted(often))
     return kept, left_out, dataclasses.replace(settings, genres="\n".join(genres), words=words)

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 
 from mashjax.audio import files
 from mashjax.errors import UserError
+from mashjax.library.charts import ENDINGS
 from mashjax.library.database import Library
 from mashjax.library.drift import Drift, drift
 from mashjax.library.features import SCALES, table, vectors
 from mashjax.library.finding import read_parts
 from mashjax.library.grouping import Groups, group
 from mashjax.library.indexing import root_of
-from mashjax.library.mapping import COLOURS, ENDINGS, Point, draw
+from mashjax.library.mapping import COLOURS, Point, draw
 from mashjax.library.segments import VERSION
 from mashjax.library.tables import SEGMENTS, SONGS
 

@@ -9,10 +9,11 @@ means of scores, headline, these in a few words, and draw_scores.
 
 from types import ModuleType
 
-from mashjax.tasks import autoencoder, mashup, melody
+from mashjax.tasks import autoencoder, genre, mashup, melody
 
 TASKS: dict[str, ModuleType] = {
     "mashup": mashup,
     "autoencoder": autoencoder,
+    "genre": genre,
     "melody": melody,
 }
