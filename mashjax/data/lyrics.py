@@ -5,10 +5,11 @@ import dataclasses
 import functools
 import pathlib
 import re
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Container, Iterator, Mapping, Set
 
 from mashjax.errors import UserError
 
+SHORTEST_STEM, LONGEST_SUFFIX = 3, 4  # letters
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 
 
@@ -51,6 +52,35 @@ def counted(text: str) -> dict[str, int]:
     """
     words = (word.replace("\u2019", "'") for word in WORD.findall(text.lower()))
     return dict(collections.Counter(words))
+
+
+def known(words: Mapping[str, int], vocabulary: Container[str]) -> dict[str, int]:
+    """How often words of a vocabulary are sung; one that is not in it counts for a stem that is.
+
+    >>> known({"everything": 2, "Everest": 1, "love": 1}, {"everyth", "love"})
+    {'everyth': 2, 'love': 1}
+    """
+    counts: collections.Counter[str] = collections.Counter()
+    for word, count in words.items():
+        found = next((w for w in (word, *stems(word)) if w in vocabulary), None)
+        if found is not None:
+            counts[found] += count
+    return dict(counts)
+
+
+def stems(word: str) -> list[str]:
+    """What Porter's rules, which musiXmatch's words went through, may make of it: longest first.
+
+    Not the rules, but all that is left when at most four letters are cut off, y counting as i.
+
+    >>> stems("baby")
+    ['babi', 'bab']
+    """
+    found = []
+    for length in range(len(word) - 1, max(SHORTEST_STEM, len(word) - LONGEST_SUFFIX) - 1, -1):
+        found += [word[:length] + "i"] if word[length] == "y" else []
+        found.append(word[:length])
+    return found
 
 
 class LyricsFiles:

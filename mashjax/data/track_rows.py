@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from mashjax.data.lyrics import known
 from mashjax.data.sources import Made, Moments, Rejected
 from mashjax.data.store import SCALE, TRACK_ROW, Settings
 from mashjax.data.tracks import PITCH_CLASSES, TIMBRES, Track, TrackSource
@@ -87,7 +88,7 @@ def row_of(track: Track, vocabulary: str, *, genres: str = "", segments: int) ->
     row[TIMBRE, :present] = np.clip(timbre / TIMBRE_SCALE, -1, 1)
     row[EXISTS, :present] = 1
     numbers = _numbers(vocabulary)
-    sung = [(n, numbers[word]) for word, n in (track.words or {}).items() if word in numbers]
+    sung = [(n, numbers[word]) for word, n in known(track.words or {}, numbers).items()]
     for place, (n, number) in enumerate(sorted(sung, key=lambda s: (-s[0], s[1]))[:segments]):
         row[[WORDS, COUNTS], place] = number / SCALE, min(n, SCALE) / SCALE
     names = genres.split("\n")

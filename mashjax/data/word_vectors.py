@@ -1,8 +1,7 @@
 """Vectors of words, from text files of word2vec or GloVe: a word and its numbers a line.
 
 Lyrics are often published as stems (musiXmatch's "everyth", "babi"), which no such file has. For
-these stands the first word of the file, which is the most frequent, that has the stem and at most
-four letters more, y counting as i.
+these stands the first word of the file, which is the most frequent, that may have the stem.
 """
 
 import os
@@ -11,9 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mashjax.data.lyrics import stems
 from mashjax.errors import UserError
-
-SHORTEST_STEM, LONGEST_SUFFIX = 3, 4  # letters
 
 
 class WordVectors(NamedTuple):
@@ -50,7 +48,7 @@ def read_word_vectors(path: str | os.PathLike, words: Sequence[str]) -> WordVect
                 word = fields[0].decode("utf-8", "replace")
                 if word in wanted:
                     exact.setdefault(wanted[word], _numbers(fields[1:], where))
-                for stem in _stems(word):
+                for stem in stems(word):
                     if stem in wanted and wanted[stem] not in by_stem:
                         by_stem[wanted[stem]] = _numbers(fields[1:], where)
     except OSError as error:
@@ -98,13 +96,3 @@ def _numbers(fields: list[bytes], where: str) -> np.ndarray:
     if not np.isfinite(vector).all():
         raise UserError(f"{where}: holds what is no finite number")
     return vector
-
-
-def _stems(word: str) -> list[str]:
-    """The stems that a word may have."""
-    stems = []
-    for length in range(max(SHORTEST_STEM, len(word) - LONGEST_SUFFIX), len(word)):
-        stems.append(word[:length])
-        if word[length] == "y":
-            stems.append(word[:length] + "i")
-    return stems

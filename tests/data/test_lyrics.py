@@ -3,7 +3,7 @@ import pathlib
 
 import pytest
 
-from mashjax.data.lyrics import Lyrics, LyricsFiles, counted
+from mashjax.data.lyrics import Lyrics, LyricsFiles, counted, known, stems
 from mashjax.errors import UserError
 
 REAL = pathlib.Path(os.environ.get("MASHJAX_MUSIC", ""), "msd", "mxm_head.txt")
@@ -15,6 +15,15 @@ def test_words_are_counted():
         "été": 1, "l'été": 1, "i": 2, "don't": 1, "know": 1,
     }  # fmt: skip
     assert counted("") == {}
+
+
+def test_words_count_for_their_stems():
+    """musiXmatch's vocabulary is of stems, a text's words are whole."""
+    vocabulary = {"everyth", "babi", "love", "littl", "the"}
+    text = counted("The baby loves, everything: little babies, the thesaurus!")
+    assert known(text, vocabulary) == {"the": 2, "babi": 2, "love": 1, "everyth": 1, "littl": 1}
+    assert known({"babi": 3}, vocabulary) == {"babi": 3}
+    assert stems("cat") == [] and stems("loving") == ["lovin", "lovi", "lov"]
 
 
 def test_lines_are_read_where_they_are(tmp_path):
