@@ -25,6 +25,7 @@ def test_the_training_path_needs_no_sound_library():
     "module",
     [
         "mashjax.mix",
+        "mashjax.genre",
         "mashjax.melody",
         "mashjax.preprocess",
         "mashjax.collect",
