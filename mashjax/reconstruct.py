@@ -62,12 +62,13 @@ def reconstruct(
       UserError: no such example; a store, a checkpoint or a folder that cannot be used. Then
         nothing has been written.
     """
-    from mashjax.data.store import open_store
+    from mashjax.data.store import MASHUP_ROW, PAIR, open_store
     from mashjax.mixing.reconstruction import check_index, names, reconstruct_example
 
     if format not in FORMATS:
         raise UserError(f"format is {format!r}: say {', '.join(FORMATS)}")
     store = open_store(data)
+    store.check_sound(store.settings.sample_rate, PAIR, MASHUP_ROW)
     check_index(store, split, index)
     folder = pathlib.Path(out)
     sounds = names(store, model=checkpoint is not None)

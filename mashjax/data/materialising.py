@@ -23,7 +23,17 @@ from mashjax.data.location import (
     open_location,
     read_file,
 )
-from mashjax.data.store import MANIFEST, PLAN, SPLITS, Store, sealed, sha256, unsealed
+from mashjax.data.store import (
+    MANIFEST,
+    MASHUP_ROW,
+    PAIR,
+    PLAN,
+    SPLITS,
+    Store,
+    sealed,
+    sha256,
+    unsealed,
+)
 from mashjax.data.views import HOP_LENGTH, N_FFT, inputs, labels
 from mashjax.data.zarr import sharded
 from mashjax.errors import UserError
@@ -49,9 +59,10 @@ def materialise(
       How many bytes the copy has.
 
     Raises:
-      UserError: `output` holds something else, or was made of another store or with other
+      UserError: its rows are no mashups; `output` holds something else, or was made of another store or with other
         settings; it cannot be written, or the disk is full; an example is missing or damaged.
     """
+    store.check_sound(store.settings.sample_rate, PAIR, MASHUP_ROW)
     where = os.fspath(output)
     views = {
         f"{split}/{view.__name__}": view(store, split, n_fft=n_fft, hop_length=hop_length)

@@ -7,17 +7,20 @@ from typing import Any
 from mashjax.errors import UserError
 from mashjax.tasks import TASKS
 
+METHODS = ("adamw", "rmsprop", "sgd")
+
 
 @dataclasses.dataclass
 class Optim:
-    """AdamW with warm-up, cosine decay and clipping, for each network on its own."""
+    """An optimiser with warm-up, cosine decay and clipping, for each network on its own."""
 
+    method: str = "adamw"  # one of METHODS
     learning_rate: float = 1e-3  # at the end of the warm-up
     rate_factors: dict[str, float] = dataclasses.field(default_factory=dict)  # by network: x rate
     warmup: int = 200  # steps of linear rise
     final_fraction: float = 0.02  # of the learning rate, at the last step of the cosine
-    b2: float = 0.99  # Adam's memory of squared gradients: short, since runs are short
-    weight_decay: float = 1e-3  # decoupled (AdamW)
+    b2: float = 0.99  # memory of squared gradients (not sgd): short, since runs are short
+    weight_decay: float = 1e-3  # of adamw decoupled, otherwise part of the gradient
     clip: float = 1.0  # largest norm of one network's gradient
     ema: float = 0.998  # the averaged parameters (evaluated, exported) remember 1 / (1 - ema) steps
 
@@ -73,6 +76,8 @@ def check(cfg: TrainConfig) -> None:
     """Raises UserError where a setting can mean nothing."""
     if cfg.on_nan not in ("stop", "skip"):
         raise UserError(f"on_nan={cfg.on_nan!r}: say stop or skip")
+    if cfg.optim.method not in METHODS:
+        raise UserError(f"optim.method={cfg.optim.method!r}: say {', '.join(METHODS)}")
     for name in (
         "batch_size",
         "accumulate",

@@ -21,7 +21,7 @@ from mashjax.errors import UserError
 from mashjax.tasks import mashup
 from mashjax.training import loop
 from mashjax.training.checkpoints import Checkpoints, digest, flat_arrays, newest
-from mashjax.training.config import as_dict, check_resumable
+from mashjax.training.config import Optim, as_dict, check_resumable
 from mashjax.training.feed import training_batches
 from mashjax.training.loop import train
 from mashjax.training.mesh import data_mesh, put_batch
@@ -343,6 +343,7 @@ def test_checkpoints_by_the_clock(store, tiny, tmp_path):
 def test_settings_that_can_mean_nothing(store, tiny, tmp_path):
     for change, said in (
         ({"on_nan": "ignore"}, "on_nan='ignore': say stop or skip"),
+        ({"optim": Optim(method="adam")}, "optim.method='adam': say adamw, rmsprop, sgd"),
         ({"log_every": 0}, "log_every=0: must be 1 or more"),
         ({"batch_size": 6, "accumulate": 4}, "batch_size=6 cannot be shared evenly by 1 devices"),
     ):
