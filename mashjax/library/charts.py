@@ -125,7 +125,7 @@ h1 {{ font-size: 1.2rem; margin: 0 }}
 svg {{ width: 100%; height: auto; border: 1px solid #ddd; background: #fafafa }}
 circle {{ fill-opacity: .85; stroke: #fff; stroke-width: .6 }}
 circle:hover {{ stroke: #000; stroke-width: 2 }}
-label {{ margin-right: 1rem }}
+label {{ margin-right: 1rem; white-space: nowrap }}
 .legend {{ display: none; font-size: .85rem }}
 {rules}
 .legend span {{ display: inline-block; margin-right: .9rem }}
@@ -136,7 +136,8 @@ label {{ margin-right: 1rem }}
 </head>
 <body class="{colour}">
 <h1>{title}</h1>
-<p>{about}. What sounds alike lies together. Colour: {choices}</p>
+<p>{about}. What sounds alike lies together.</p>
+<p>Colour: {choices}</p>
 <p id="said" aria-live="polite">Point at a {what}.</p>
 <svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">
 {circles}

@@ -15,7 +15,7 @@ from mashjax.library.charts import ENDINGS
 from mashjax.library.database import Library
 from mashjax.library.drift import Drift, drift
 from mashjax.library.features import SCALES, table, vectors
-from mashjax.library.finding import read_parts
+from mashjax.library.finding import need_songs, read_parts
 from mashjax.library.grouping import Groups, group
 from mashjax.library.indexing import root_of
 from mashjax.library.mapping import COLOURS, Point, draw
@@ -105,14 +105,14 @@ def draw_map(
         raise UserError(f"--colour={colour}: say {', '.join(COLOURS)}")
     files.check_ending(path, ENDINGS)
     files.check_folder(path)
+    need_songs(library)
     with library.reading() as connection:
         sound = (SONGS.c.version == VERSION) & (sa.cast(SONGS.c.doubts, sa.Text) == "[]")
         columns = sa.select(SEGMENTS.c.id, SEGMENTS.c.song_id).join(SONGS).where(sound)
         rows = connection.execute(columns.order_by(SEGMENTS.c.id)).all()
         songs = connection.scalar(sa.select(sa.func.count()).select_from(SONGS)) or 0
     if not rows:
-        why = f"none of its {songs} songs is without doubts; see match status" if songs else "empty"
-        raise UserError(f"{library.name}: has nothing to draw ({why}); run match index FOLDER")
+        raise UserError(f"{library.name}: no song is without doubts; see match status")
     chosen = [row.id for row in rows[:: -(-len(rows) // MOST_POINTS)]]
     with library.reading() as connection:
         parts = read_parts(connection, SEGMENTS.c.id.in_(chosen))

@@ -70,10 +70,10 @@ def test_what_another_version_described_is_left_out(library, fill, segment, tmp_
 
 
 def test_a_map_that_cannot_be_drawn_is_refused(library, fill, segment, tmp_path):
-    with pytest.raises(UserError, match=r"nothing to draw \(empty\); run match index"):
+    with pytest.raises(UserError, match="has no songs that this mashjax described; run match"):
         draw_map(library, tmp_path / "map.png")
     fill(library, {"odd.wav": [segment(1)]}, doubts=["the tempo drifts"])
-    with pytest.raises(UserError, match="none of its 1 songs is without doubts; see match status"):
+    with pytest.raises(UserError, match="no song is without doubts; see match status"):
         draw_map(library, tmp_path / "map.png")
     fill(library, {"a.wav": [segment(0)]})
     with pytest.raises(UserError, match=r"map\.jpg"):

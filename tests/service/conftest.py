@@ -27,9 +27,9 @@ LIMITS = Limits(
     upload_bytes=300_000,
     upload_seconds=30.0,
     uploads=3,
-    body_seconds=1.5,
-    upload_wait=1.5,
-    header_seconds=1.5,
+    body_seconds=3.0,
+    upload_wait=3.0,
+    header_seconds=3.0,
 )
 XSS = "<img src=x onerror=document.title='hit'>.wav"
 

@@ -199,7 +199,7 @@ def test_many_small_ranges_are_one_answer(service):
 
 def chunked(service, path: str, chunks) -> bytes:
     """What is answered to a body that comes bit by bit and does not say how long it is."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=120) as sock:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         sock.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode())
         for chunk in chunks:
@@ -237,21 +237,21 @@ def test_a_body_that_does_not_come_is_not_waited_for(service, path):
     ],
 )
 def test_headers_that_do_not_end_are_not_waited_for(service, sent):
-    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=120) as sock:
         sock.sendall(sent)
         while sock.recv(1 << 16):  # raises TimeoutError where nobody hangs up
             pass
 
 
 def test_large_headers_are_refused(service):
-    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=120) as sock:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * (128 << 10))
         assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400")
 
 
 def test_two_names_are_refused(service):
-    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=120) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
         assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400")
 

@@ -30,7 +30,7 @@ def decode(source, out, *, seconds: float = 60.0, limits: dict[str, int] | None 
             arguments,
             names={str(source): "My song"},
             limits=LIMITS if limits is None else limits,
-            seconds=60,
+            seconds=600,
         )
     )
 
