@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 import soundfile
 
+from mashjax.audio.files import Clip
 from mashjax.audio.loudness import loudness, true_peak
 from mashjax.audio.midi import Note
+from mashjax.audio.piano import play
 from mashjax.errors import UserError
 from mashjax.melody import melody
 from mashjax.mixing import hearing
+from mashjax.mixing.demo import SR
 from mashjax.mixing.hearing import Heard
+from mashjax.mixing.pipeline import Options as MixOptions
+from mashjax.mixing.pipeline import make_mashup
 
 SUNG = [Note(0.31, 0.55, 60, 80), Note(0.81, 1.3, 63, 90), Note(1.5, 1.56, 64, 70)]
 SUNG += [Note(1.56, 2.4, 67, 80)]
@@ -162,3 +167,29 @@ def test_the_voice_is_not_overwritten(voice):
     path = voice()
     with pytest.raises(UserError, match="overwrite"):
         melody(path, out=path)
+
+
+def test_a_mashup_whose_lead_is_a_piano(hears, demo_songs):
+    notes = [Note(k / 2, k / 2 + 0.4, 60 + k % 5, 80) for k in range(6)]
+    rate = SR // 2
+    clips = [Clip(y[:, 5 * SR : 8 * SR : 2].copy(), rate) for y in demo_songs]
+
+    def mashup():
+        options = MixOptions(lead="1", align="none", melody=True)
+        return make_mashup(lambda k: clips[k], names=("a", "b"), options=options)
+
+    hears(notes)
+    piano, backing = mashup().parts
+    played = play(notes, samples=piano.shape[1], sr=rate)
+    cosine = (piano * played).sum() / np.linalg.norm(piano) / np.linalg.norm(played)
+    assert cosine > 0.99
+    assert np.abs(backing).max() > 0.01
+    hears([])
+    with pytest.raises(UserError, match="a: no voice found"):
+        mashup()
+
+
+@pytest.mark.parametrize("asked", [{"masks": "none"}, {"arrange": "sections"}])
+def test_a_piano_needs_the_lead_of_one_song(asked):
+    with pytest.raises(UserError, match="melody"):
+        MixOptions(melody=True, **asked)

@@ -38,13 +38,13 @@ def of_store(path: str, *, split: str, examples: int):
     """(samples, rate, notes [n, 3], MIDI pitch of frames 10 ms apart, NaN where there is none, and
     whether a note sounds there) of examples that are spread over the split."""
     from mashjax.data.control import told
-    from mashjax.data.store import open_store
+    from mashjax.data.store import decode, open_store
 
     store = open_store(path)
     sr = store.settings.sample_rate
     count = store.count(split)
     for index in np.linspace(0, count - 1, min(examples, count)).astype(int):
-        lead, _, track = decode(store.example(split, int(index)))
+        lead, _, track = decode(store.read(split, np.array([index])))[0]
         says = told(track)
         edges = np.flatnonzero(np.diff(says.side, prepend=0, append=0))
         notes = [
