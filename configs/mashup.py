@@ -19,10 +19,10 @@ phi is the magnitude-weighted mean of 1 - cos(phase error):
 
 The first row's songs, soundfont (TimGM6mb) and recorded voices (`launch/voices.sh --unseen`) are
 unseen; 2 pairs of 377 are worse than the plain sum. The second is tests/benchmarks/real_voices.py;
-1 pair of 24 is worse. Masks as they are said, without `eased`, have 6.4 dB, .121 and 7.3 dB, .153; the
-network before this one, trained on played leads and a formant singer alone, 5.4 dB, .142, 21 worse,
-and 6.1 dB, .189. Rotations bring 0.04 and 0.03 dB, and .002 and .001 of phi. From another seed
-(--config.seed=1): 6.6 dB, .109, 1 worse, and 7.3 dB, .133, none worse.
+1 pair of 24 is worse. Masks as they are said, without `eased`, have 6.4 dB, .121 and 7.3 dB, .153;
+the network before this one, trained on played leads and a formant singer alone, 5.4 dB, .142, 21
+worse, and 6.1 dB, .189. Rotations bring 0.04 and 0.03 dB, and .002 and .001 of phi. From another
+seed (--config.seed=1): 6.6 dB, .109, 1 worse, and 7.3 dB, .133, none worse.
 """
 
 from mashjax.tasks import mashup

@@ -59,8 +59,9 @@ def materialise(
       How many bytes the copy has.
 
     Raises:
-      UserError: its rows are no mashups; `output` holds something else, or was made of another store or with other
-        settings; it cannot be written, or the disk is full; an example is missing or damaged.
+      UserError: its rows are no mashups; `output` holds something else, or was made of another
+        store or with other settings; it cannot be written, or the disk is full; an example is
+        missing or damaged.
     """
     store.check_sound(store.settings.sample_rate, PAIR, MASHUP_ROW)
     where = os.fspath(output)

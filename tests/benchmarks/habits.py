@@ -3,16 +3,16 @@ r"""Whether a network, fine-tuned on people's mashups, takes over their habits.
     python tests/benchmarks/habits.py make --data=STORE --output=MASHUPS [--count=240]
     python -m mashjax.preprocess --layout=labelled --align=none --input=MASHUPS --output=LABELLED
     python -m mashjax.train --config=configs/mashup.py --data=LABELLED --workdir=TUNED \
-        --init_from=RUN --config.steps=500
+        --init_from=RUN --config.steps=1000 --config.optim.learning_rate=1e-3
     python tests/benchmarks/habits.py score --data=STORE --checkpoint=TUNED [--checkpoint=RUN]
 
 `make` writes mashups whose maker has habits, of the store's training songs, whose leads pause: in
-most passages of PASSAGE seconds only one of the two sings. The maker lets song 1 lead where it
-sings and in its breaths, song 2 in pauses of more than PAUSE seconds, each over the other song's
-backing, crossfaded; the backing goes down by DUCK dB while the lead is heard, and loses what is
-above CUTOFF_HZ. `score` compares, on unseen songs, song
-2's share of the energy through the network's filters with its share in what the maker would have
-done: Pearson's correlation over all frames of all mashups, and how close the sound comes.
+most passages of PASSAGE seconds only one of the two sings. The maker takes the band of song 2 and
+the singer of song 1, and lets song 2's own singer answer in pauses of more than PAUSE seconds; the
+band goes down by DUCK dB under whoever sings, and loses what is above CUTOFF_HZ. `score` compares,
+on unseen songs, song 2's share of the energy through the network's filters with its share in what
+the maker would have done: Pearson's correlation over all frames of all mashups, and how close the
+sound comes.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def mashup_of(sources: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
     """
     songs = sources.reshape(2, 2, -1).sum(1)
     level = np.sqrt((songs**2).mean(-1, keepdims=True)) + 1e-9
-    lead1, backing1, lead2, backing2 = sources / np.repeat(level, 2, axis=0)
+    lead1, _, lead2, backing2 = sources / np.repeat(level, 2, axis=0)
     n = sources.shape[-1]
     heard = ndimage.uniform_filter1d(lead1**2, round(FADE * sr)) > SINGS
     sung = np.concatenate([[-n], np.flatnonzero(heard), [2 * n]])
@@ -63,16 +63,11 @@ def mashup_of(sources: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
     second = ndimage.uniform_filter1d(pauses, round(FADE * sr))
     first = 1 - second
 
-    def under(backing: np.ndarray, lead: np.ndarray) -> np.ndarray:
-        power = ndimage.uniform_filter1d(lead**2, round(0.2 * sr))
-        heard = ndimage.uniform_filter1d((power > SINGS).astype(float), round(FADE * sr))
-        dull = signal.sosfiltfilt(signal.butter(2, CUTOFF_HZ, fs=sr, output="sos"), backing)
-        return dull * 10 ** (-DUCK / 20 * heard)
-
-    parts = np.stack([
-        first * lead1 + second * under(backing1, lead2),
-        second * lead2 + first * under(backing2, lead1),
-    ])  # fmt: skip
+    sung1, sung2 = first * lead1, second * lead2
+    power = ndimage.uniform_filter1d((sung1 + sung2) ** 2, round(0.2 * sr))
+    under = ndimage.uniform_filter1d((power > SINGS).astype(float), round(FADE * sr))
+    dull = signal.sosfiltfilt(signal.butter(2, CUTOFF_HZ, fs=sr, output="sos"), backing2)
+    parts = np.stack([sung1, sung2 + dull * 10 ** (-DUCK / 20 * under)])
     return parts.astype(np.float32), (songs / level).astype(np.float32)
 
 
