@@ -17,13 +17,14 @@ import threadpoolctl
 from mashjax.data.layouts.folders import shown
 from mashjax.data.store import file_sha256
 from mashjax.errors import UserError
-from mashjax.library.comparing import PARTS, SKETCH, Match, compare, sketch_scores
+from mashjax.library.comparing import PARTS, Match, compare
 from mashjax.library.comparing import WEIGHTS as DEFAULT_WEIGHTS
 from mashjax.library.database import Library
 from mashjax.library.explaining import explain
 from mashjax.library.indexing import song_of
 from mashjax.library.rules import read_rules
 from mashjax.library.segments import VERSION, Segment
+from mashjax.library.sketching import SKETCH, sketch_scores
 from mashjax.library.tables import SEGMENTS, SONGS, WEIGHTS, segment_of
 from mashjax.music.alignment import Limits
 

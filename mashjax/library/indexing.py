@@ -22,9 +22,9 @@ from mashjax.data.layouts.plain_songs import PlainSong, find_plain_songs
 from mashjax.data.sources import Rejected
 from mashjax.data.store import file_sha256
 from mashjax.errors import UserError
-from mashjax.library.comparing import sketch
 from mashjax.library.database import Library
 from mashjax.library.segments import VERSION, Song
+from mashjax.library.sketching import sketch
 from mashjax.library.tables import SEGMENTS, SETTINGS, SONGS, segment_row, song_row
 
 AHEAD = 64

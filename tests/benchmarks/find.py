@@ -18,10 +18,10 @@ import uuid
 import numpy as np
 import sqlalchemy as sa
 
-from mashjax.library.comparing import sketch
 from mashjax.library.database import open_library
 from mashjax.library.finding import Finder, Part
 from mashjax.library.segments import VERSION, Segment
+from mashjax.library.sketching import sketch
 from mashjax.library.tables import SEGMENTS, SONGS, segment_row
 from mashjax.music.alignment import Limits
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from mashjax.library.comparing import sketch
 from mashjax.library.database import Library
 from mashjax.library.segments import VERSION, Segment, Song
+from mashjax.library.sketching import sketch
 from mashjax.library.tables import SEGMENTS, SONGS, segment_row, song_row
 from mashjax.mixing.demo import SR, demo_parts
 from mashjax.mixing.model import load_model

@@ -7,11 +7,12 @@ import sqlalchemy as sa
 
 from mashjax.errors import UserError
 from mashjax.library import finding
-from mashjax.library.comparing import WEIGHTS, sketch
+from mashjax.library.comparing import WEIGHTS
 from mashjax.library.database import open_library
 from mashjax.library.finding import Finder, Part, find, parts_of, weights_in_use
 from mashjax.library.rules import read_rules
 from mashjax.library.segments import VERSION, Song
+from mashjax.library.sketching import sketch
 from mashjax.library.tables import SEGMENTS, SONGS, segment_row
 from mashjax.library.tables import WEIGHTS as WEIGHTS_TABLE
 from mashjax.music.alignment import Limits

@@ -14,9 +14,9 @@ import pytest
 import sqlalchemy as sa
 
 from mashjax.audio.files import write
-from mashjax.library.comparing import sketch
 from mashjax.library.database import open_library
 from mashjax.library.segments import VERSION, Segment, Song
+from mashjax.library.sketching import sketch
 from mashjax.library.tables import RATINGS, SEGMENTS, SONGS, segment_row, song_row
 from mashjax.service.app import create_app
 from mashjax.service.server import make_server
