@@ -2,6 +2,8 @@ import jax
 import numpy as np
 import pytest
 
+from mashjax.audio.midi import Note
+from mashjax.data.layouts.singer import sing_freely
 from mashjax.errors import UserError
 from mashjax.nn.weights import Weights
 from mashjax.tasks import melody
@@ -60,3 +62,30 @@ def test_weights_of_another_task_are_refused():
     weights = Weights({}, {}, {"task": "mashup"})
     with pytest.raises(UserError, match="not of 'melody'"):
         melody.from_weights(weights, name="x")
+
+
+def test_the_shipped_network_follows_a_singer_it_never_heard():
+    """Our formant singer, another one than in training: nine frames of ten, and every onset."""
+    notes = [Note(0.4 * k + 0.3, 0.4 * k + 0.65, p, 90) for k, p in enumerate([55, 57, 59, 60, 62])]
+    y, sung, voiced = sing_freely(notes, seconds=2.6, sr=SR, rng=np.random.default_rng(12345))
+    said = melody.predict(melody.shipped(), y, sr=SR)
+    times = np.arange(len(said.f0)) * said.frame_seconds
+    right, found = [], []
+    for note in sung.notes:
+        inside = (times > note.start + 0.05) & (times < note.end - 0.05)
+        right += (said.note[inside].argmax(1) + said.lowest == note.pitch).tolist()
+        found.append(said.onset[np.abs(times - note.start) < 0.05].max() > 0.25)
+    assert np.mean(right) > 0.85
+    assert sum(found) >= len(found) - 1
+    assert said.voicing[np.interp(times, np.arange(len(voiced)) / 200, voiced) > 0.9].mean() > 0.6
+
+
+@pytest.mark.parametrize("of", ["silence", "noise", "clicks"])
+def test_the_shipped_network_hears_no_voice_where_none_is(of):
+    y = np.zeros(3 * SR, np.float32)
+    if of == "noise":
+        y = np.random.default_rng(0).normal(0, 0.1, len(y)).astype(np.float32)
+    if of == "clicks":
+        y[:: SR // 2] = 0.9
+    said = melody.predict(melody.shipped(), y, sr=SR)
+    assert (said.voicing > 0.5).mean() < 0.1
