@@ -8,10 +8,10 @@
     python -m mashjax.checkpoint export RUN --output=mashjax/pretrained/melody
     python tests/benchmarks/melody_frames.py UNSEEN
 
-The store has 5.8 h of 520 songs' melodies, one singer or player each; it took about 1.5 s of one
-core per song (an estimate). A step of 8 x 4 s takes about 1 s of one core. The network that ships was stopped
-and resumed twice, with `steps` first 1000 and 1800 and, from step 251 on, 760, and each time its
-rate fell along the new cosine; it has heard half of each clip 2.7 times. Scores of frames
+The store has 5.8 h of 520 songs' melodies, one singer or player each; it takes about 1.5 s of one
+core per song (an estimate). A step of 8 x 4 s takes about 1 s of one core. The network that ships
+was stopped and resumed twice, with `steps` first 1000 and 1800 and, from step 251 on, 760, and each
+time its rate fell along the new cosine; it has heard half of each clip 2.7 times. Scores of frames
 (`tasks/melody/evaluate.py`), on 165 clips of 33 songs that it never heard, by TimGM6mb and voices
 (`launch/voices.sh --unseen`) that it never heard either:
 

@@ -21,8 +21,8 @@ def posteriors(melody, *, seconds, rng=None, onsets=True):
             onset[a] = 3.0
     if rng is not None:
         note += rng.normal(0, 2.0, note.shape)
-        voicing += rng.normal(0, 2.0, frames)
-        onset += rng.normal(0, 1.0, frames)
+        voicing += rng.normal(0, 1.5, frames)
+        onset += rng.normal(0, 0.7, frames)
     odds = np.exp(note)
     return (
         odds / odds.sum(axis=1, keepdims=True),
