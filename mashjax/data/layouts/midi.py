@@ -100,7 +100,7 @@ def find_midi_songs(
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     if not soundfonts:
-        raise UserError("--layout=midi needs --soundfont=FILE (.sf2), or several with commas")
+        raise UserError("this layout needs --soundfont=FILE (.sf2), or several with commas")
     for soundfont in soundfonts:
         if not pathlib.Path(soundfont).is_file():
             raise UserError(f"--soundfont={soundfont}: no such file")
