@@ -12,10 +12,11 @@ from mashjax.audio.files import Clip
 from mashjax.audio.loudness import loudness, true_peak
 from mashjax.audio.midi import Note
 from mashjax.audio.piano import play
+from mashjax.audio.resample import resample
 from mashjax.errors import UserError
 from mashjax.melody import melody
 from mashjax.mixing import hearing
-from mashjax.mixing.demo import SR
+from mashjax.mixing.demo import SR, demo_parts
 from mashjax.mixing.hearing import Heard
 from mashjax.mixing.pipeline import Options as MixOptions
 from mashjax.mixing.pipeline import make_mashup
@@ -193,3 +194,18 @@ def test_a_mashup_whose_lead_is_a_piano(hears, demo_songs):
 def test_a_piano_needs_the_lead_of_one_song(asked):
     with pytest.raises(UserError, match="melody"):
         MixOptions(melody=True, **asked)
+
+
+def test_the_network_that_ships_hears_the_demos_voice(tmp_path):
+    y = resample(demo_parts(1)[0].mean(axis=0)[5 * SR : 13 * SR], sr_in=SR, sr_out=16000)
+    soundfile.write(tmp_path / "voice.wav", y, 16000)
+    _, report = melody(tmp_path / "voice.wav")
+    # Quarters at 104 BPM from the third bar on; `demo.py` says which.
+    sung = [76, 79, 76, 74, 71, 74, 72, None, 69, 72, 76, 74]
+    starts = np.arange(8, 20) * 60 / 104 - 5
+    inside = [(t, p) for t, p in zip(starts, sung, strict=True) if p and 0 < t < 7.5]
+    found = [
+        any(abs(n["start"] - t) < 0.08 and n["pitch"] == p for n in report["notes"])
+        for t, p in inside
+    ]
+    assert np.mean(found) >= 0.7
