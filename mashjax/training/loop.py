@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import pathlib
 import time
 from typing import Any
 
@@ -106,7 +107,7 @@ def train(
             "task": cfg.task,
             "config": as_dict(cfg),
             "store": store.manifest_hash,
-            "init_from": None if init_from is None else str(init_from),
+            "init_from": None if init_from is None else pathlib.PurePath(init_from).name,
             "mashjax_version": mashjax.__version__,
         }
         if _best_for_too_long(cfg, best, first):
