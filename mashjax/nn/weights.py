@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -73,11 +74,44 @@ def read_weights(directory: str | os.PathLike) -> Weights:
     return Weights(tree["params"], tree["statistics"], metadata)
 
 
-def check_shapes(wanted: dict[str, tuple], found: dict[str, tuple], what: str) -> None:
-    """Raises UserError, which begins with `what`, naming the first path whose shapes differ."""
+def fitted_config(
+    weights: Weights,
+    *,
+    task: str,
+    name: str,
+    config_from_dict: Callable[[dict[str, Any]], Any],
+    init_model: Callable[[Any, Any], dict[str, Any]],
+    statistics: Callable[[Any], dict[str, tuple[int, ...]]],
+) -> Any:
+    """The config of weights that are of a task and fit what they say of themselves.
+
+    Args:
+      task: its name; config_from_dict, init_model: its own.
+      name: what to call the weights in an error.
+      statistics: from the config to the shapes of its statistics, by path.
+
+    Raises:
+      UserError: they are of another task, or do not fit their own settings.
+    """
+    import jax  # whoever only reads weights needs none of it
+
+    if weights.metadata.get("task") != task:
+        its = weights.metadata.get("task")
+        raise UserError(f"{name}: a checkpoint of the task {its!r}, not of {task!r}")
+    try:
+        cfg = config_from_dict(weights.metadata["config"]["model"])
+        params = jax.eval_shape(lambda: init_model(cfg, jax.random.key(0)))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{name}: its settings cannot be read: {error}") from error
+    wanted = {path: leaf.shape for path, leaf in flatten(params).items()} | statistics(cfg)
+    found = {path: x.shape for path, x in flatten(weights.params | weights.statistics).items()}
     for path in sorted(set(wanted) | set(found)):
         if wanted.get(path) != found.get(path):
-            raise UserError(f"{what}: {path} should be {wanted.get(path)} and is {found.get(path)}")
+            raise UserError(
+                f"{name}: its arrays do not fit its settings: {path} should be "
+                f"{wanted.get(path)} and is {found.get(path)}"
+            )
+    return cfg
 
 
 def _settings_sha256(metadata: dict[str, Any]) -> str:

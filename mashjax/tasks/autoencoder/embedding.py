@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mashjax.errors import UserError
-from mashjax.nn.weights import Weights, check_shapes, flatten, read_weights
+from mashjax.nn.weights import Weights, fitted_config, read_weights
 from mashjax.tasks.autoencoder.config import Config, config_from_dict
 from mashjax.tasks.autoencoder.description import size
 from mashjax.tasks.autoencoder.examples import described, example_samples
@@ -73,18 +72,19 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
 
     Raises UserError if they are of another task, or do not fit their own settings.
     """
-    task = weights.metadata.get("task")
-    if task != "autoencoder":
-        raise UserError(f"{name}: a checkpoint of the task {task!r}, not of 'autoencoder'")
-    try:
-        cfg = config_from_dict(weights.metadata["config"]["model"])
-        frames = int(weights.metadata["config"]["frames"])
-        params = jax.eval_shape(lambda: init_model(cfg, jax.random.key(0)))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{name}: its settings cannot be read: {error}") from error
-    wanted = {path: leaf.shape for path, leaf in flatten(params).items()}
-    wanted |= {"mean": (size(cfg),), "scale": (size(cfg),)}
-    wanted |= {"basis": (size(cfg), cfg.code), "spread": (cfg.code,)}
-    found = {path: x.shape for path, x in flatten(weights.params | weights.statistics).items()}
-    check_shapes(wanted, found, f"{name}: its arrays do not fit its settings")
+    cfg = fitted_config(
+        weights,
+        task="autoencoder",
+        name=name,
+        config_from_dict=config_from_dict,
+        init_model=init_model,
+        statistics=_statistics_shapes,
+    )
+    frames = weights.metadata["config"]["frames"]
     return ModelState(cfg, frames, weights.params, weights.statistics, weights.metadata)
+
+
+def _statistics_shapes(cfg: Config) -> dict[str, tuple[int, ...]]:
+    features = size(cfg)
+    shapes: dict[str, tuple[int, ...]] = {"mean": (features,), "scale": (features,)}
+    return shapes | {"basis": (features, cfg.code), "spread": (cfg.code,)}

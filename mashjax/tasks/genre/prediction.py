@@ -3,14 +3,13 @@
 import dataclasses
 from typing import Any
 
-import jax
 import numpy as np
 
 from mashjax.data.store import decode, encode
 from mashjax.data.track_rows import row_of
 from mashjax.data.tracks import Track
 from mashjax.errors import UserError
-from mashjax.nn.weights import Weights, check_shapes, flatten
+from mashjax.nn.weights import Weights, fitted_config
 from mashjax.tasks.genre.config import Config, config_from_dict
 from mashjax.tasks.genre.evaluate import Predictions, predictions
 from mashjax.tasks.genre.examples import CHANNELS, DECILES
@@ -74,19 +73,15 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
 
     Raises UserError if they are of another task, or do not fit their own settings.
     """
-    task = weights.metadata.get("task")
-    if task != "genre":
-        raise UserError(f"{name}: a checkpoint of the task {task!r}, not of 'genre'")
-    try:
-        cfg = config_from_dict(weights.metadata["config"]["model"])
-        segments = int(weights.metadata["config"]["frames"])
-        params = jax.eval_shape(lambda: init_model(cfg, jax.random.key(0)))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{name}: its settings cannot be read: {error}") from error
-    wanted = {path: leaf.shape for path, leaf in flatten(params).items()}
-    wanted |= _statistics_shapes(cfg)
-    found = {path: x.shape for path, x in flatten(weights.params | weights.statistics).items()}
-    check_shapes(wanted, found, f"{name}: its arrays do not fit its settings")
+    cfg = fitted_config(
+        weights,
+        task="genre",
+        name=name,
+        config_from_dict=config_from_dict,
+        init_model=init_model,
+        statistics=_statistics_shapes,
+    )
+    segments = weights.metadata["config"]["frames"]
     return ModelState(cfg, segments, weights.params, weights.statistics, weights.metadata)
 
 

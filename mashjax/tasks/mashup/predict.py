@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from mashjax.errors import UserError
 from mashjax.nn.blockwise import Blockwise
-from mashjax.nn.weights import Weights, check_shapes, flatten
+from mashjax.nn.weights import Weights, fitted_config
 from mashjax.tasks.mashup.config import Config, config_from_dict
 from mashjax.tasks.mashup.examples import transform
 from mashjax.tasks.mashup.masks import eased
@@ -127,20 +126,13 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
 
     Raises UserError if they are of another task, or do not fit their own settings.
     """
-    task = weights.metadata.get("task")
-    if task != "mashup":
-        raise UserError(f"{name}: a checkpoint of the task {task!r}, not of 'mashup'")
-    try:
-        cfg = config_from_dict(weights.metadata["config"]["model"])
-        wanted = jax.eval_shape(lambda: init_model(cfg, jax.random.key(0)))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{name}: its settings cannot be read: {error}") from error
-    bands = (cfg.bands.count,)
-    check_shapes(
-        {path: leaf.shape for path, leaf in flatten(wanted).items()}
-        | {"mean": bands, "scale": bands},
-        {path: leaf.shape for path, leaf in flatten(weights.params | weights.statistics).items()},
-        f"{name}: its arrays do not fit its settings (n_fft={cfg.n_fft}, {cfg.bands.count} bands)",
+    cfg = fitted_config(
+        weights,
+        task="mashup",
+        name=name,
+        config_from_dict=config_from_dict,
+        init_model=init_model,
+        statistics=lambda cfg: dict.fromkeys(("mean", "scale"), (cfg.bands.count,)),
     )
     return ModelState(cfg, weights.params, weights.statistics, weights.metadata)
 

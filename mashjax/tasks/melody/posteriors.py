@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mashjax.errors import UserError
-from mashjax.nn.weights import Weights, check_shapes, flatten, read_weights
+from mashjax.nn.weights import Weights, fitted_config, read_weights
 from mashjax.tasks.melody.config import Config, config_from_dict
 from mashjax.tasks.melody.examples import levelled
 from mashjax.tasks.melody.model import init_model, logits
@@ -114,16 +113,16 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
 
     Raises UserError if they are of another task, or do not fit their own settings.
     """
-    task = weights.metadata.get("task")
-    if task != "melody":
-        raise UserError(f"{name}: a checkpoint of the task {task!r}, not of 'melody'")
-    try:
-        cfg = config_from_dict(weights.metadata["config"]["model"])
-        params = jax.eval_shape(lambda: init_model(cfg, jax.random.key(0)))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{name}: its settings cannot be read: {error}") from error
-    wanted = {path: leaf.shape for path, leaf in flatten(params).items()}
-    wanted |= {"mean": (), "scale": (), "band_mean": (cfg.bands,), "band_scale": (cfg.bands,)}
-    found = {path: x.shape for path, x in flatten(weights.params | weights.statistics).items()}
-    check_shapes(wanted, found, f"{name}: its arrays do not fit its settings")
+    cfg = fitted_config(
+        weights,
+        task="melody",
+        name=name,
+        config_from_dict=config_from_dict,
+        init_model=init_model,
+        statistics=_statistics_shapes,
+    )
     return ModelState(cfg, weights.params, weights.statistics, weights.metadata)
+
+
+def _statistics_shapes(cfg: Config) -> dict[str, tuple[int, ...]]:
+    return {"mean": (), "scale": (), "band_mean": (cfg.bands,), "band_scale": (cfg.bands,)}
