@@ -14,12 +14,14 @@ processes meet, and here the first one works alone.)
 import contextlib
 import dataclasses
 import datetime
+import errno
 import json
 import logging
 import pathlib
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -141,8 +143,20 @@ def remove(where: str) -> None:
     files.write(COMMIT, None).result()
     if folder is None:
         files.delete_range(ts.KvStore.KeyRange()).result()
-    elif folder.exists():
-        shutil.rmtree(folder)
+    else:
+        _remove_folder(folder)
+
+
+def _remove_folder(folder: pathlib.Path, *, tries: int = 100) -> None:
+    """Remove a folder into which the writes of a save that failed, which go on, may still write."""
+    while folder.exists():
+        tries -= 1
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or not tries:
+                raise
+            time.sleep(0.05)
 
 
 def listed(directory: str) -> dict[int, set[str]]:

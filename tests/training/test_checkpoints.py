@@ -228,6 +228,27 @@ def test_an_interrupted_save_is_no_step(folder, caplog):
     assert not (folder / "40").exists()
 
 
+def test_what_writes_on_does_not_hinder_removal(folder):
+    """When a save fails, its other writes go on for a while."""
+    begun = threading.Event()
+
+    def write_on():
+        for number in range(2000):
+            try:
+                (folder / "40" / f"late{number}").touch()
+            except FileNotFoundError:
+                return
+            begun.set()
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    assert begun.wait(60)
+    saved_step.remove(f"{folder}/40")
+    thread.join()
+    assert Checkpoints(folder).steps() == [20, 30]
+    assert not (folder / "40").exists()
+
+
 def test_damaged_steps_take_no_ones_place(folder):
     """The newest three sound ones are kept, not two of them and a damaged one."""
     damage(folder / "40" / "COMMIT.json")
