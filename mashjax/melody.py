@@ -113,7 +113,7 @@ def melody(
         output = made.report["output"]
         y = write_sound(made.y, outputs, stack, sr=made.sr, output=output)
         if outputs.midi is not None:
-            stack.enter_context(files.replacing(outputs.midi)).write_bytes(made.midi())
+            made.write_midi(stack.enter_context(files.replacing(outputs.midi)))
         if outputs.plot is not None:
             from mashjax.mixing.plot import draw_melody
 

@@ -32,9 +32,14 @@ def to_mono(y: np.ndarray) -> np.ndarray:
 
 
 def to_channels(y: np.ndarray, *, channels: int) -> np.ndarray:
-    """Bring [n, samples] to [channels, samples]: mono goes to all, fewer go to the first ones."""
+    """Bring [n, samples] to [channels, samples]: mono goes to all, fewer go to the first ones.
+
+    One channel is the mean of what there is.
+    """
     if y.shape[0] == channels:
         return y
+    if channels == 1:
+        return to_mono(y)[None]
     if y.shape[0] == 1:
         return np.repeat(y, channels, axis=0)
     return np.concatenate([y, np.zeros((channels - y.shape[0], y.shape[1]), y.dtype)])

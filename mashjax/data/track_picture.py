@@ -20,11 +20,9 @@ def draw_track(track: Track, path: str | os.PathLike) -> None:
     """
     files.check_ending(path, (".png",))
     files.check_folder(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 1, 3])
     edges = np.append(track.starts, max(track.seconds, track.starts[-1] + 1e-3))
     image = axes[0].pcolormesh(edges, np.arange(13) - 0.5, track.chroma.T, cmap="magma")

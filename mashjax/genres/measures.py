@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-DECILES = 10
+from mashjax.tasks.genre import tempered
+from mashjax.tasks.genre.examples import DECILES
+
 BINS = 15  # of probability, for the calibration error
 
 
@@ -83,8 +85,6 @@ def calibrated(
     sure than that is unlike the songs that the network knows.
     """
     from scipy.optimize import minimize_scalar
-
-    from mashjax.tasks.genre import tempered
 
     songs = np.arange(len(right))
 

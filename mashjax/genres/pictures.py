@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mashjax.tasks.genre.picture import draw_reliability, new_figure
+from mashjax.tasks.genre.picture import draw_reliability
 
 MANY = 12  # genres of which each has a curve and a name of its own
 
@@ -24,7 +24,7 @@ def draw_confusion(
     np.add.at(count, (right, named), 1)
     share = count / np.maximum(count.sum(axis=1, keepdims=True), 1)
     size = min(14.0, 3.5 + 0.45 * len(genres))
-    figure = new_figure(size + 1, size)
+    figure = _figure(size + 1, size)
     axis = figure.subplots()
     image = axis.imshow(share, vmin=0, vmax=1, cmap="Blues")
     if len(genres) <= 2 * MANY:
@@ -53,7 +53,7 @@ def draw_precision_recall(
     """One curve for each genre, the most frequent ones where there are many, and all together."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    figure = new_figure(8, 6)
+    figure = _figure(8, 6)
     axis = figure.subplots()
     count = np.bincount(right, minlength=len(genres))
     for number in [k for k in np.argsort(-count, kind="stable")[:MANY] if count[k]]:
@@ -76,7 +76,7 @@ def draw_calibration(
     path: str | os.PathLike, probabilities: np.ndarray, right: np.ndarray, *, title: str
 ) -> None:
     """How often songs are named rightly against how probable that was said to be."""
-    figure = new_figure(6, 6)
+    figure = _figure(6, 6)
     named = probabilities.argmax(axis=1)
     draw_reliability(figure.subplots(), probabilities.max(axis=1), named == right)
     _save(figure, path, title)
@@ -86,7 +86,7 @@ def draw_learning(
     path: str | os.PathLike, lines: Sequence[dict[str, Any]], *, majority: float, title: str
 ) -> None:
     """Loss and accuracy over the steps; lines: of a run's metrics.jsonl."""
-    figure = new_figure(9, 4)
+    figure = _figure(9, 4)
     left, centre = figure.subplots(1, 2)
     train = [line for line in lines if "loss" in line]
     valid = [line for line in lines if "valid" in line]
@@ -104,6 +104,13 @@ def draw_learning(
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8, frameon=False)
     _save(figure, path, title)
+
+
+def _figure(width: float, height: float) -> Any:
+    """Of so many inches, which no window will show."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _save(figure: Any, path: str | os.PathLike, title: str) -> None:

@@ -43,11 +43,9 @@ def draw_chart(chart: Chart, path: str | os.PathLike, *, colour: str) -> None:
 
 
 def _draw_png(chart: Chart, path: str | os.PathLike, *, colour: str) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure: Any = Figure(figsize=(10, 7), layout="constrained")
-    FigureCanvasAgg(figure)
     axis = figure.subplots()
     colours, legend = chart.shades[colour]
     axis.scatter(*chart.at.T, s=24, c=colours, alpha=0.8, linewidths=0.3, edgecolors="white")

@@ -51,8 +51,10 @@ def hear(y: np.ndarray, *, sr: int, checkpoint: str | os.PathLike | None = None)
     Raises:
       UserError: no checkpoint, or one of another task.
     """
-    folder = os.fspath(melody.SHIPPED if checkpoint is None else checkpoint)
-    model = melody.from_weights(read_checkpoint(folder), name=folder)
+    if checkpoint is None:
+        model = melody.shipped()
+    else:
+        model = melody.from_weights(read_checkpoint(checkpoint), name=os.fspath(checkpoint))
     said = melody.predict(model, y, sr=sr)
     notes = notes_of(
         said.note,
@@ -99,5 +101,5 @@ def as_piano(part: np.ndarray, *, sr: int, name: str) -> np.ndarray:
     if not notes:
         raise UserError(f"{name}: no voice found that a piano could play; leave --melody out")
     y = piano.play(notes, samples=part.shape[1], sr=sr)
-    y = to_channels(y if len(part) > 1 else to_mono(y)[None], channels=len(part))
+    y = to_channels(y, channels=len(part))
     return match(y, sr=sr, lufs=loudness(part, sr=sr))[0]

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import pathlib
-import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -79,20 +78,14 @@ class Melody:
     voice: np.ndarray
     report: dict[str, Any]
 
-    def midi(self) -> bytes:
-        """A MIDI file: a track for each hand."""
-        with tempfile.TemporaryDirectory(prefix="mashjax-") as folder:
-            path = pathlib.Path(folder, "melody.mid")
-            write_midi(
-                self._parts(),
-                path,
-                seconds=self.y.shape[1] / self.sr,
-                tempo_bpm=self.report["voice"]["tempo_bpm"] or 120.0,
-            )
-            return path.read_bytes()
-
-    def _parts(self) -> list[Part]:
-        return _parts(self.right, self.left)
+    def write_midi(self, path: str | os.PathLike) -> None:
+        """A MIDI file, a track for each hand; for use within `files.replacing`."""
+        write_midi(
+            _parts(self.right, self.left),
+            path,
+            seconds=self.y.shape[1] / self.sr,
+            tempo_bpm=self.report["voice"]["tempo_bpm"] or 120.0,
+        )
 
 
 def make_melody(
@@ -126,7 +119,7 @@ def make_melody(
     with clock("play"):
         progress("playing")
         y = sounded(right + left, samples=samples, sr=sr, soundfont=options.soundfont)
-        y = to_channels(y if clip.y.shape[0] > 1 else to_mono(y)[None], channels=clip.y.shape[0])
+        y = to_channels(y, channels=clip.y.shape[0])
         mastered = master(y, sr=sr, lufs=options.loudness)
     pitches = [note.pitch for note in right]
     report: dict[str, Any] = {

@@ -21,3 +21,4 @@ def test_channels():
     np.testing.assert_array_equal(to_mono(y), [2, 4])
     np.testing.assert_array_equal(to_channels(y[:1], channels=2), [[1, 2], [1, 2]])
     np.testing.assert_array_equal(to_channels(y, channels=3), [[1, 2], [3, 6], [0, 0]])
+    np.testing.assert_array_equal(to_channels(y, channels=1), [[2, 4]])

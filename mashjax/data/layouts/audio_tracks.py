@@ -22,29 +22,12 @@ COLUMNS = ("file", "genre", "artist", "title", "split", "popularity")
 
 
 @dataclasses.dataclass(frozen=True)
-class AudioTrack:
+class AudioTrack(labels.TrackFile):
     """A song's sound, and what is said of it."""
 
-    id: str
-    group: str
-    path: pathlib.Path
     artist: str = ""
     title: str = ""
-    genre: str | None = None
-    split: str | None = None
     popularity: float | None = None
-    lyrics: Lyrics | None = None
-
-    @property
-    def files(self) -> dict[str, list[pathlib.Path]]:
-        """Files of this song alone, by what they are for."""
-        words = self.lyrics.own_files if self.lyrics else []
-        return {"features": [self.path], **({"lyrics": words} if words else {})}
-
-    @property
-    def words(self) -> dict[str, int] | None:
-        """Raises: UserError: they cannot be read."""
-        return self.lyrics.read() if self.lyrics else None
 
     def load(self) -> Track:
         """Raises: UserError: the sound cannot be read, or is too short; the words are damaged."""

@@ -1,17 +1,42 @@
 """What is said of tracks elsewhere: genres, splits, play counts; text files, joined by track id."""
 
 import collections
+import dataclasses
 import os
 import pathlib
 import re
 from collections.abc import Collection, Iterator, Set
 
+from mashjax.data.lyrics import Lyrics
 from mashjax.data.store import SPLITS
 from mashjax.errors import UserError
 
 NAMES = {"train": SPLITS[0], "training": SPLITS[0], "valid": SPLITS[1], "validation": SPLITS[1],
          "val": SPLITS[1], "dev": SPLITS[1], "test": SPLITS[2], "testing": SPLITS[2]}  # fmt: skip
 """How published splits are called."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackFile:
+    """A song's file and what is said of it elsewhere; see `data.tracks.TrackSource`."""
+
+    id: str
+    group: str
+    path: pathlib.Path
+    genre: str | None = None
+    split: str | None = None
+    lyrics: Lyrics | None = None
+
+    @property
+    def files(self) -> dict[str, list[pathlib.Path]]:
+        """Files of this song alone, by what they are for."""
+        words = self.lyrics.own_files if self.lyrics else []
+        return {"features": [self.path], **({"lyrics": words} if words else {})}
+
+    @property
+    def words(self) -> dict[str, int] | None:
+        """Raises: UserError: they cannot be read."""
+        return self.lyrics.read() if self.lyrics else None
 
 
 def lines_of(path: str | os.PathLike) -> Iterator[tuple[int, str]]:

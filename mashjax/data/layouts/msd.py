@@ -15,7 +15,7 @@ import numpy as np
 
 from mashjax.data.layouts import labels
 from mashjax.data.layouts.folders import Folder, artist, ending
-from mashjax.data.lyrics import Lyrics, LyricsFiles
+from mashjax.data.lyrics import LyricsFiles
 from mashjax.data.sources import Rejected
 from mashjax.data.tracks import PITCH_CLASSES, TIMBRES, Found, Track
 from mashjax.errors import UserError
@@ -26,27 +26,10 @@ UNIQUE_TRACKS = "unique_tracks.txt"
 
 
 @dataclasses.dataclass(frozen=True)
-class MsdTrack:
+class MsdTrack(labels.TrackFile):
     """A song's file, and what other files say of it."""
 
-    id: str
-    group: str
-    path: pathlib.Path
-    genre: str | None = None
-    split: str | None = None
-    lyrics: Lyrics | None = None
     plays: int | None = None
-
-    @property
-    def files(self) -> dict[str, list[pathlib.Path]]:
-        """Files of this song alone, by what they are for."""
-        words = self.lyrics.own_files if self.lyrics else []
-        return {"features": [self.path], **({"lyrics": words} if words else {})}
-
-    @property
-    def words(self) -> dict[str, int] | None:
-        """Raises: UserError: they cannot be read."""
-        return self.lyrics.read() if self.lyrics else None
 
     def load(self) -> Track:
         """Raises: UserError: see `read_msd`; or the words are damaged, or the id is another's."""

@@ -18,11 +18,9 @@ def draw_scores(
 
     scores: of each example, as `evaluate` gives them; means: "mean", "low" and "high" of each.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure: Any = Figure(figsize=(6, 6), layout="constrained")
-    FigureCanvasAgg(figure)
     axis = figure.subplots()
     pca, model = (100 * scores[f"explained_{name}"] for name in ("pca", "model"))
     low, high = np.min([pca, model]) - 1, 100

@@ -122,7 +122,8 @@ def statistics(cfg: Config, batches: Iterable[np.ndarray]) -> Statistics:
     genre, known = np.concatenate(genres), np.concatenate(popularity)
     prior = np.bincount(genre[genre >= 0], minlength=len(cfg.names)) + 1.0
     known = known[known >= 0]
-    deciles = np.quantile(known, np.arange(1, DECILES) / DECILES) if len(known) else np.zeros(9)
+    bounds = np.arange(1, DECILES) / DECILES
+    deciles = np.quantile(known, bounds) if len(known) else np.zeros(len(bounds))
     found = {"mean": mean * unit, "scale": scale * unit, "prior": prior / prior.sum()}
     found |= {"deciles": deciles} | (_words(cfg, sparse.vstack(sung).tocsr()) if sung else {})
     return {name: np.asarray(value, np.float32) for name, value in found.items()}

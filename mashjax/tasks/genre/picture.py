@@ -18,7 +18,9 @@ def draw_scores(
 
     scores: of each example, as `evaluate` gives them; means: "mean", "low" and "high" of each.
     """
-    figure = new_figure(6, 6)
+    from matplotlib.figure import Figure
+
+    figure: Any = Figure(figsize=(6, 6), layout="constrained")
     axis = figure.subplots()
     draw_reliability(axis, scores["confidence"], scores["accuracy"] > 0)
     figure.suptitle(title.replace("$", r"\$"), fontsize=10)
@@ -38,13 +40,3 @@ def draw_reliability(axis: Any, confidence: np.ndarray, right: np.ndarray) -> No
     axis.plot([0, 1], [0, 1], color="black", linewidth=0.8)
     axis.set(xlim=(0, 1), ylim=(0, 1.06), xlabel="probability said", ylabel="share right")
     axis.grid(alpha=0.3)
-
-
-def new_figure(width: float, height: float) -> Any:
-    """A figure of so many inches, which no window will show."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure: Any = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure

@@ -32,11 +32,9 @@ def draw_scores(
 
     scores: of each example, as `evaluate` gives them; means: "mean", "low" and "high" of each.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure: Any = Figure(figsize=(12, 6), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.15])
     _draw_pairs(left.subplots(), scores["si_sdr_sum"], scores["si_sdr_model"])
     above, below = right.subfigures(2, 1, height_ratios=[1.2, 1])

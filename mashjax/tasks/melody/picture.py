@@ -18,11 +18,9 @@ def draw_scores(
 
     scores: of each example, as `evaluate` gives them; means: "mean", "low" and "high" of each.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure: Any = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     axis = figure.subplots()
     share = np.linspace(0, 100, len(next(iter(scores.values()))))
     for name, values in scores.items():
