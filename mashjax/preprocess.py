@@ -19,7 +19,6 @@ its spectra, as arrays that other tools read, into a folder.
 
 import dataclasses
 import os
-import pathlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -30,26 +29,14 @@ from absl import flags
 import mashjax
 from mashjax import cli
 from mashjax.data.building import Progress, Summary, build_store
+from mashjax.data.layouts.finding import LAYOUTS, Beside, find_songs
+from mashjax.data.sealing import AGAIN
 from mashjax.data.sources import Rejected, Source
-from mashjax.data.store import AGAIN, SPLITS, Settings, file_sha256, open_store, verify
+from mashjax.data.store import SPLITS, Settings, open_store, verify
 from mashjax.data.track_rows import BALANCES, SEGMENT_RATE, SHORT
 from mashjax.errors import UserError
 
-LAYOUTS = ("labelled", "stems", "songs", "midi", "melody", "genre")
-SCORES = ("midi", "melody")  # those whose sound is made of POP909's folders
-
-
-@dataclasses.dataclass(frozen=True)
-class TrackFiles:
-    """What says more of the songs of the genre layout, see `layouts.tracks.find_tracks`."""
-
-    genres: str = ""
-    splits: tuple[str, ...] = ()
-    lyrics: tuple[str, ...] = ()
-    plays: str = ""
-
-
-NO_FILES = TrackFiles()
+NOTHING = Beside()
 
 
 def preprocess(
@@ -57,11 +44,8 @@ def preprocess(
     output: str | os.PathLike,
     *,
     settings: Settings,
-    soundfonts: Sequence[str] = (),
-    voices: str = "",
-    stems_map: str = "",
+    beside: Beside = NOTHING,
     library: str = "",
-    track_files: TrackFiles = NO_FILES,
     limit: int = 0,
     workers: int = 1,
     scheduler: str = "",
@@ -74,32 +58,16 @@ def preprocess(
       input: folder of songs, as `settings.layout` says.
       output: a folder or an address; absent, or begun with the same songs and settings.
       settings: layout, excerpts and pairing.
-      soundfonts: .sf2 or .sf3 files, for the midi layout.
-      voices: a folder of recordings of one voice each that sing the midi layout's melodies.
-      stems_map: a JSON file that says which stems lead, for the stems layout.
+      beside: files that the layout needs beside the folder.
       library: where `match index` described these songs, for the songs layout: those whose
         analysis is doubtful are left out.
-      track_files: genres, splits, words and plays, for the genre layout.
       limit: use the first songs only (by name); 0 for all.
       workers, scheduler, strict, progress: see `build_store`.
 
     Raises:
       UserError: see the layout's `find_...` and `build_store`.
     """
-    recordings = _recordings(voices, settings)
-    if track_files != NO_FILES and settings.layout != "genre":
-        raise UserError(
-            "--genres, --splits, --lyrics and --plays are for --layout=genre, not for "
-            f"{settings.layout}"
-        )
-    songs, left_out = _find(
-        input,
-        settings,
-        soundfonts=soundfonts,
-        voices=recordings,
-        stems_map=stems_map,
-        track_files=track_files,
-    )
+    songs, left_out = find_songs(input, settings, beside)
     if library:
         songs, doubted = _sound(songs, input, settings, library=library)
         left_out += doubted
@@ -109,79 +77,18 @@ def preprocess(
 
         songs, more, settings = planned(songs, settings)  # type: ignore[arg-type]
         left_out += more
-    settings = dataclasses.replace(
-        settings,
-        soundfont=",".join(map(file_sha256, soundfonts)) if settings.layout in SCORES else "",
-        voices=",".join(map(file_sha256, recordings)),
-        stems_map=file_sha256(stems_map) if stems_map else "",
-        mashjax_version=mashjax.__version__,
-    )
     return build_store(
         songs,
         os.fspath(output),
-        settings=settings,
+        settings=dataclasses.replace(
+            beside.hashed_into(settings), mashjax_version=mashjax.__version__
+        ),
         left_out=left_out,
         workers=workers,
         scheduler=scheduler,
         strict=strict,
         progress=progress,
     )
-
-
-def _recordings(folder: str, settings: Settings) -> tuple[pathlib.Path, ...]:
-    """The voices in a folder; none without one."""
-    if not folder:
-        return ()
-    if settings.layout not in SCORES:
-        raise UserError(f"--voices is for --layout=midi or melody, not for {settings.layout}")
-    from mashjax.data.layouts.voices import find_voices
-
-    return find_voices(folder)
-
-
-def _find(
-    folder: str | os.PathLike,
-    settings: Settings,
-    *,
-    soundfonts: Sequence[str],
-    voices: tuple[pathlib.Path, ...],
-    stems_map: str,
-    track_files: TrackFiles,
-) -> tuple[Sequence[Source], list[Rejected]]:
-    """The layout's songs, and what it cannot use."""
-    if stems_map and settings.layout != "stems":
-        raise UserError(f"--stems_map is for --layout=stems, not for {settings.layout}")
-    match settings.layout:
-        case "stems":
-            from mashjax.data.layouts.stems import find_stems_songs
-
-            return find_stems_songs(folder, stems_map=stems_map or None), []
-        case "songs":
-            from mashjax.data.layouts.plain_songs import find_plain_songs
-
-            return find_plain_songs(folder), []
-        case "midi" | "melody":
-            from mashjax.data.layouts.melodies import find_melodies
-            from mashjax.data.layouts.midi import find_midi_songs
-
-            scores = find_midi_songs(
-                pathlib.Path(folder), soundfonts=soundfonts, voices=voices, seed=settings.seed
-            )
-            melody = settings.layout == "melody"
-            return find_melodies(scores, settings=settings) if melody else scores, []
-        case "labelled":
-            from mashjax.data.layouts.labelled import find_mashups
-
-            mashups, left_out = find_mashups(folder)
-            return mashups, [Rejected(*one) for one in left_out]
-        case "genre":
-            from mashjax.data.layouts.tracks import find_tracks
-
-            found = find_tracks(folder, **dataclasses.asdict(track_files))
-            for what, count in found.counts.items():
-                print(f"{count} {what}", file=sys.stderr)
-            return found.sources, found.left_out
-    raise UserError(f"--layout={settings.layout} is unknown; use {', '.join(LAYOUTS)}")
 
 
 def _sound(
@@ -295,13 +202,16 @@ def _main(arguments: Sequence[str]) -> None:
                 short=FLAGS.short,
                 balance=FLAGS.balance,
             ),
-            soundfonts=FLAGS.soundfont,
-            voices=FLAGS.voices,
-            stems_map=FLAGS.stems_map,
-            library=FLAGS.library,
-            track_files=TrackFiles(
-                FLAGS.genres, tuple(FLAGS.splits), tuple(FLAGS.lyrics), FLAGS.plays
+            beside=Beside(
+                soundfont=tuple(FLAGS.soundfont),
+                voices=FLAGS.voices,
+                stems_map=FLAGS.stems_map,
+                genres=FLAGS.genres,
+                splits=tuple(FLAGS.splits),
+                lyrics=tuple(FLAGS.lyrics),
+                plays=FLAGS.plays,
             ),
+            library=FLAGS.library,
             limit=FLAGS.limit,
             workers=FLAGS.workers,
             scheduler=FLAGS.scheduler,

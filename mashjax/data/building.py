@@ -18,6 +18,7 @@ from mashjax.data.executors import executor, run_all
 from mashjax.data.layouts.melodies import make_melody
 from mashjax.data.location import local_folder, no_room_is_an_error, open_location, read_file
 from mashjax.data.mashups import make_mashup
+from mashjax.data.sealing import file_sha256, sealed, unsealed
 from mashjax.data.sources import Made, Rejected, Source, split_groups
 from mashjax.data.store import (
     FORMAT,
@@ -30,10 +31,7 @@ from mashjax.data.store import (
     TRACK_ROW,
     VERSION,
     Settings,
-    file_sha256,
     read_manifest,
-    sealed,
-    unsealed,
 )
 from mashjax.data.track_rows import make_track
 from mashjax.data.writing import (

@@ -23,6 +23,7 @@ from mashjax.data.location import (
     open_location,
     read_file,
 )
+from mashjax.data.sealing import sealed, sha256, unsealed
 from mashjax.data.store import (
     MANIFEST,
     MASHUP_ROW,
@@ -30,9 +31,6 @@ from mashjax.data.store import (
     PLAN,
     SPLITS,
     Store,
-    sealed,
-    sha256,
-    unsealed,
 )
 from mashjax.data.views import HOP_LENGTH, N_FFT, inputs, labels
 from mashjax.data.zarr import sharded

@@ -18,7 +18,7 @@ Every row is one zstd + crc32c chunk, so a flipped bit is an error when it is re
 is missing reads as `FILL`, which no row contains. Every song has its own shards at its own
 place, which is known beforehand: they are written in any order, by any process, once.
 
-This module, `location` and `batches` are all of `data` that a training machine needs.
+This module, `location`, `sealing` and `batches` are all of `data` that a training machine needs.
 """
 
 import dataclasses
@@ -32,6 +32,7 @@ import numpy as np
 import tensorstore as ts
 
 from mashjax.data.location import kvstore_spec, local_folder, open_location, read_file
+from mashjax.data.sealing import AGAIN, sha256, unsealed
 from mashjax.errors import UserError
 
 FORMAT = "mashjax-store"
@@ -59,10 +60,8 @@ ROWS = {
 
 PAIR = ("lead1", "backing1", "lead2", "backing2")
 SCALE = 32767.0
-SEAL = b'{"sha256": "'
 FILL = -32768
 """int16 has no NaN: samples are written within +-32767, so this one means 'never written'."""
-AGAIN = "remove the store and run preprocess again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -335,41 +334,6 @@ def verify(path: str | os.PathLike) -> list[str]:
         for name, file in manifest["files"].items()
         if sha256(read_file(files, name)) != file["sha256"]
     ]
-
-
-def sealed(content: dict[str, Any]) -> bytes:
-    """JSON that begins with the sha256 of all that follows; equal content gives equal bytes."""
-    body = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False).encode()
-    rest = b",\n" + body[1:].lstrip()
-    return SEAL + hashlib.sha256(rest).hexdigest().encode() + b'"' + rest
-
-
-def unsealed(raw: bytes, *, where: str) -> dict[str, Any]:
-    """The content of `sealed`.
-
-    Raises:
-      UserError: a byte of it has changed.
-    """
-    rest = raw[len(SEAL) + 65 :]
-    whole = raw == SEAL + hashlib.sha256(rest).hexdigest().encode() + b'"' + rest
-    try:
-        content = json.loads(raw)
-    except ValueError:
-        content = None
-    # Version 1 had no seal; `read_manifest` says that it is old.
-    if isinstance(content, dict) and (whole or content.get("version") == 1):
-        return content
-    raise UserError(f"{where} is damaged; {AGAIN}")
-
-
-def sha256(raw: bytes | None) -> str | None:
-    """The hash of bytes; None of nothing."""
-    return None if raw is None else hashlib.sha256(raw).hexdigest()
-
-
-def file_sha256(path: str | os.PathLike) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open_array(where: str, *parts: str, dtype: Any = ts.int16) -> Any:

@@ -17,6 +17,7 @@ from mashjax.data.location import (
     read_file,
 )
 from mashjax.data.partners import find_partners
+from mashjax.data.sealing import sealed, sha256, unsealed
 from mashjax.data.sources import HOP_LENGTH, N_FFT, Made, Moments, Rejected
 from mashjax.data.store import (
     FILL,
@@ -29,9 +30,6 @@ from mashjax.data.store import (
     VERSION,
     Settings,
     encode,
-    sealed,
-    sha256,
-    unsealed,
 )
 from mashjax.data.track_rows import balanced
 from mashjax.data.zarr import sharded

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import threadpoolctl
 
 from mashjax.data.layouts.folders import shown
-from mashjax.data.store import file_sha256
+from mashjax.data.sealing import file_sha256
 from mashjax.errors import UserError
 from mashjax.library.comparing import PARTS, Match, compare
 from mashjax.library.comparing import WEIGHTS as DEFAULT_WEIGHTS

@@ -19,8 +19,8 @@ from mashjax.audio import files
 from mashjax.data.executors import executor, run_all
 from mashjax.data.layouts.folders import original, shown
 from mashjax.data.layouts.plain_songs import PlainSong, find_plain_songs
+from mashjax.data.sealing import file_sha256
 from mashjax.data.sources import Rejected
-from mashjax.data.store import file_sha256
 from mashjax.errors import UserError
 from mashjax.library.database import Library
 from mashjax.library.segments import VERSION, Song

@@ -30,7 +30,7 @@ import orbax.checkpoint as ocp
 import tensorstore as ts
 
 from mashjax.data.location import local_folder, open_location, read_file
-from mashjax.data.store import file_sha256, sealed
+from mashjax.data.sealing import file_sha256, sealed
 from mashjax.nn.weights import sha256
 
 COMMIT = "COMMIT.json"

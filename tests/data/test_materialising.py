@@ -9,7 +9,8 @@ import pytest
 import tensorstore as ts
 
 from mashjax.data.materialising import materialise
-from mashjax.data.store import MANIFEST, PLAN, Settings, Store, file_sha256, open_store
+from mashjax.data.sealing import file_sha256
+from mashjax.data.store import MANIFEST, PLAN, Settings, Store, open_store
 from mashjax.data.views import inputs, labels
 from mashjax.errors import UserError
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from mashjax.data.sealing import file_sha256
 from mashjax.data.store import (
     FILL,
     MANIFEST,
     PLAN,
     Settings,
     decode,
-    file_sha256,
     open_store,
     verify,
 )
@@ -329,6 +329,10 @@ def test_a_killed_worker_is_one_line_and_the_run_goes_on(stems_folder, tmp_path)
         (["--verify", "--output={tmp}/s"], "no such store"),
         (["--materialise={tmp}/m", "--output={tmp}/s"], "no such store"),
         (["--library=x", "--input={stems}", "--output={tmp}/s"], "--library is for --layout=songs"),
+        (
+            ["--soundfont=x.sf2", "--input={stems}", "--output={tmp}/s"],
+            "--soundfont is for --layout=midi or melody, not for stems",
+        ),
     ],
 )
 def test_mistakes_get_one_line_and_exit_2(flags, message, stems_folder, tmp_path):

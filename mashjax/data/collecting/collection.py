@@ -21,7 +21,7 @@ from typing import Any
 
 from mashjax.audio.files import replacing
 from mashjax.data.collecting.addresses import Row
-from mashjax.data.store import file_sha256
+from mashjax.data.sealing import file_sha256
 from mashjax.errors import UserError
 
 SOURCES = "SOURCES.json"

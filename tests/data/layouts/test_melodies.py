@@ -8,6 +8,7 @@ import pytest
 from mashjax.data.batches import batches
 from mashjax.data.control import told
 from mashjax.data.layouts import melodies
+from mashjax.data.layouts.finding import Beside
 from mashjax.data.store import Settings, decode, open_store, verify
 from mashjax.preprocess import preprocess
 
@@ -23,7 +24,7 @@ SETTINGS = Settings(layout="melody", sample_rate=16000, seconds=4.0, clips_per_s
 def made(pop909, tmp_path):
     for name in ("008", "009"):
         shutil.copytree(pop909 / "007", pop909 / name)
-    summary = preprocess(pop909, tmp_path / "store", settings=SETTINGS, soundfonts=[SOUNDFONT])
+    summary = preprocess(pop909, tmp_path / "store", settings=SETTINGS, beside=Beside((SOUNDFONT,)))
     return summary, tmp_path / "store"
 
 
@@ -50,7 +51,7 @@ def test_a_store_of_melodies_has_leads_backings_and_what_is_sung(made):
 
 
 def test_the_same_songs_give_the_same_store(made, pop909, tmp_path):
-    preprocess(pop909, tmp_path / "again", settings=SETTINGS, soundfonts=[SOUNDFONT])
+    preprocess(pop909, tmp_path / "again", settings=SETTINGS, beside=Beside((SOUNDFONT,)))
     assert open_store(tmp_path / "again").manifest_hash == open_store(made[1]).manifest_hash
 
 
@@ -67,7 +68,7 @@ def test_speech_is_a_lead_without_notes(pop909, tmp_path, monkeypatch):
     monkeypatch.setattr(melodies, "SUNG", 0.0)
     monkeypatch.setattr(melodies, "SPOKEN", 1.0)
     path = tmp_path / "store"
-    preprocess(pop909, path, settings=SETTINGS, soundfonts=[SOUNDFONT], voices=str(voices))
+    preprocess(pop909, path, settings=SETTINGS, beside=Beside((SOUNDFONT,), voices=str(voices)))
     store = open_store(path)
     assert {example["lead"] for example in store.examples("train")} == {"speech"}
     rows = decode(store.read("train", np.arange(2)))
