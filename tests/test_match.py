@@ -73,6 +73,7 @@ def test_partners_are_found_and_told(folder):
         (("index", "a", "b"), "needs the folder of songs, and got 2 names"),
         (("index", "absent"), "absent: no such folder"),
         (("index", "empty"), "empty: found no songs"),
+        (("index", "songs", "--genres=absent"), "absent: no such checkpoint"),
         (("find", "x.wav"), "mashjax.library: there is no library yet; make one with"),
         (("find", "x.wav", "--library=mongodb://x"), "mongodb:// is not supported"),
         (("find", "x.wav", "--role=both"), "role"),
@@ -88,11 +89,13 @@ def test_partners_are_found_and_told(folder):
 )
 def test_a_mistake_is_one_line_and_exit_2(arguments, says, tmp_path):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "a.wav").touch()
     done = match(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1 and says in done.stderr
-    assert [p.name for p in tmp_path.rglob("*")] == ["empty"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a.wav", "empty", "songs"]
 
 
 def test_a_song_that_is_not_there(folder):

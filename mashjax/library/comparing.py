@@ -25,6 +25,9 @@ WEIGHTS = {
 }
 """Of the parts of the score: found on 20 songs' stems (`tests/benchmarks/ranking.py --first=6`)."""
 PARTS = tuple(WEIGHTS)
+STYLE = 0.05
+"""Weight of "style" beside all of these together, where both songs' is known (see `styling`). So
+small by choice, not by measurement: among pairs that sound alike well, the more alike song."""
 
 FOLDS = ((1, 1), (1, 2), (2, 1))  # pulses in a beat of the query and of the candidate
 LEAST_BARS = 4  # that both must share
@@ -106,6 +109,17 @@ def compare(
             for i, match in zip(which, found, strict=True):
                 matches[i] = match
     return matches
+
+
+def styled(match: Match, query: np.ndarray | None, candidate: np.ndarray | None) -> Match:
+    """A match with one more part of the score, "style": the cosine of both songs' places on the
+    map of a genre network, 0 where it is negative. As it is where one of them is not known."""
+    if query is None or candidate is None:
+        return match
+    lengths = float(np.linalg.norm(query) * np.linalg.norm(candidate))
+    style = max(0.0, float(query @ candidate) / max(lengths, 1e-9))
+    total = (1 - STYLE) * match.total + STYLE * style
+    return dataclasses.replace(match, total=total, parts={**match.parts, "style": style})
 
 
 def _fold(query: Segment, candidate: Segment, *, limits: Limits) -> tuple[int, int] | None:

@@ -20,6 +20,7 @@ _SAY = {
     "loudness": ("both are equally loud",) * 2,
     "overlap": ("it lasts as long as your part",) * 2,
     "effort": ("hardly anything has to be changed",) * 2,
+    "style": ("both songs are of one style",) * 2,
 }
 
 

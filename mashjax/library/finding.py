@@ -17,7 +17,7 @@ import threadpoolctl
 from mashjax.data.layouts.folders import shown
 from mashjax.data.sealing import file_sha256
 from mashjax.errors import UserError
-from mashjax.library.comparing import PARTS, Match, compare
+from mashjax.library.comparing import STYLE, Match, compare, styled
 from mashjax.library.comparing import WEIGHTS as DEFAULT_WEIGHTS
 from mashjax.library.database import Library
 from mashjax.library.explaining import explain
@@ -25,7 +25,8 @@ from mashjax.library.indexing import song_of
 from mashjax.library.rules import read_rules
 from mashjax.library.segments import VERSION, Segment
 from mashjax.library.sketching import SKETCH, sketch_scores
-from mashjax.library.tables import SEGMENTS, SONGS, WEIGHTS, segment_of
+from mashjax.library.styling import style_of_file
+from mashjax.library.tables import SEGMENTS, SONGS, WEIGHTS, segment_of, style_of
 from mashjax.music.alignment import Limits
 
 COMPARED = 400
@@ -37,12 +38,13 @@ score itself 41), 47 among the first 10 %."""
 @dataclasses.dataclass(frozen=True)
 class Part:
     """A segment and where it is. song: its path in the library's folder, or as it was given; ids:
-    None for a song that is not in the library."""
+    None for a song that is not in the library; style: the song's, None where it is not known."""
 
     song: str
     segment: Segment
     song_id: int | None = None
     id: int | None = None
+    style: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,10 +134,16 @@ class Finder:
         matches = compare(
             query.segment, segments, role=role, limits=limits, weights=weights, shifts=shifts
         )
-        found = [(match, part) for match, part in zip(matches, parts, strict=True) if match]
-        if not found:
-            return []
-        usual = {p: float(np.mean([match.parts[p] for match, _ in found])) for p in PARTS}
+        found = [
+            (styled(match, query.style, part.style), part)
+            for match, part in zip(matches, parts, strict=True)
+            if match
+        ]
+        weights = {**weights, "style": STYLE}
+        usual = {
+            name: float(np.mean([m.parts[name] for m, _ in found if name in m.parts] or [0.0]))
+            for name in weights
+        }
         best: dict[int | None, tuple[Match, Part]] = {}
         for match, part in sorted(found, key=lambda pair: -pair[0].total):
             best.setdefault(part.song_id, (match, part))
@@ -212,7 +220,8 @@ def parts_of(song: str | os.PathLike, library: Library) -> list[Part]:
             parts, doubts = read_parts(connection, SEGMENTS.c.song_id == row.id), row.doubts
     if not row:
         described = song_of(path)
-        parts = [Part(str(song), segment) for segment in described.segments]
+        style = style_of_file(library, path) if described.segments else None
+        parts = [Part(str(song), segment, style=style) for segment in described.segments]
         doubts = list(described.doubts)
     if not parts:
         raise UserError(f"{song}: has no part that could be matched: {', '.join(doubts)}")
@@ -220,8 +229,8 @@ def parts_of(song: str | os.PathLike, library: Library) -> list[Part]:
 
 
 def match(
-    query: Segment,
-    partner: Segment,
+    query: Part,
+    partner: Part,
     *,
     role: str,
     weights: Mapping[str, float],
@@ -229,8 +238,12 @@ def match(
     diagonals: bool = False,
 ) -> Match | None:
     """How two segments go together, as a `Finder` finds it; None: they do not."""
-    shifts = read_rules(diagonals=diagonals).shifts(query, [partner])
-    return compare(query, [partner], role=role, limits=limits, weights=weights, shifts=shifts)[0]
+    other = [partner.segment]
+    shifts = read_rules(diagonals=diagonals).shifts(query.segment, other)
+    found = compare(query.segment, other, role=role, limits=limits, weights=weights, shifts=shifts)[
+        0
+    ]
+    return found and styled(found, query.style, partner.style)
 
 
 def weights_in_use(library: Library) -> Mapping[str, float]:
@@ -242,7 +255,8 @@ def weights_in_use(library: Library) -> Mapping[str, float]:
 
 def read_parts(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Part]:
     """The segments of a library for which `which` holds, in the order of their ids."""
-    columns = sa.select(SONGS.c.path, SEGMENTS).join(SONGS).where(which).order_by(SEGMENTS.c.id)
+    columns = sa.select(SONGS.c.path, SONGS.c.style, SEGMENTS).join(SONGS).where(which)
     return [
-        Part(row.path, segment_of(row), row.song_id, row.id) for row in connection.execute(columns)
+        Part(row.path, segment_of(row), row.song_id, row.id, style_of(row))
+        for row in connection.execute(columns.order_by(SEGMENTS.c.id))
     ]

@@ -12,7 +12,7 @@ from mashjax.errors import UserError
 from mashjax.library.comparing import PARTS, ROLES, Match
 from mashjax.library.comparing import WEIGHTS as DEFAULT_WEIGHTS
 from mashjax.library.database import Library
-from mashjax.library.finding import match, read_parts, weights_in_use
+from mashjax.library.finding import Part, match, read_parts, weights_in_use
 from mashjax.library.learning import FOLDS, STARS, Learned, learn
 from mashjax.library.segments import SCALARS, Segment
 from mashjax.library.tables import RATINGS, SEGMENTS, SONGS, WEIGHTS
@@ -87,7 +87,7 @@ def rate_pair(library: Library, pair: str, rating: int) -> Match:
                 "anew; run match find again"
             )
     query, partner = (parts[number] for number in ids)
-    found = _match(query.segment, partner.segment, role=role, weights=weights_in_use(library))
+    found = _match(query, partner, role=role, weights=weights_in_use(library))
     if found is None:
         raise UserError(f"{pair}: these two cannot be mixed: not of one meter, tempo and key")
     sides = [Side(hashes[part.song_id], part.segment) for part in (query, partner)]
@@ -147,7 +147,7 @@ def learn_weights(library: Library) -> tuple[Learned, int]:
     return learned, version
 
 
-def _match(query: Segment, partner: Segment, *, role: str, weights: Mapping[str, float]):
+def _match(query: Part, partner: Part, *, role: str, weights: Mapping[str, float]):
     """As a search within the usual limits finds it; else as one within any may have found it."""
     usual = match(query, partner, role=role, weights=weights)
     return usual or match(

@@ -46,6 +46,7 @@ SONGS = sa.Table(
     *_columns(Song),
     sa.Column("tempo_bpm", sa.Double),
     sa.Column("doubts", sa.JSON, nullable=False),  # list of phrases
+    sa.Column("style", sa.LargeBinary),  # float32, see `styling`; NULL: not known
     sqlite_autoincrement=True,
 )
 
@@ -108,6 +109,11 @@ def segment_row(segment: Segment, *, sketch: np.ndarray) -> dict[str, Any]:
     row = {name: getattr(segment, name) for name in SCALARS}
     packed = np.ascontiguousarray(sketch, "<f4").tobytes()
     return {**row, "sketch": packed, "arrays": pack(segment)}
+
+
+def style_of(row: Any) -> np.ndarray | None:
+    """The style of a row that has one of SONGS, float32 [embedding]; None: it is not known."""
+    return None if row.style is None else np.frombuffer(row.style, "<f4")
 
 
 def segment_of(row: Any) -> Segment:

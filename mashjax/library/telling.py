@@ -14,8 +14,8 @@ Found = Sequence[tuple[Part, Sequence[Partner]]]
 
 
 def indexed_lines(name: str, about: Mapping[str, Any], *, exported: str = "") -> list[str]:
-    """about: the fields of an `indexing.Summary`, with "slices" and "slices_removed" if they were
-    written into the folder `exported`."""
+    """about: the fields of an `indexing.Summary`, with "genres", the network of the styles or None,
+    and "slices" and "slices_removed" if they were written into the folder `exported`."""
     changes = {
         "described": about["described"],
         "unchanged": about["unchanged"],
@@ -27,6 +27,8 @@ def indexed_lines(name: str, about: Mapping[str, Any], *, exported: str = "") ->
         f"{name}: {about['songs']} songs, {about['segments']} segments",
         ", ".join(f"{count} {what}" for what, count in changes.items() if count) or "nothing new",
     ]
+    if about["genres"]:
+        lines.append(f"styles by {about['genres']}")
     if exported:
         removed = f", {about['slices_removed']} removed" if about["slices_removed"] else ""
         lines.append(f"{exported}: {about['slices']} slices written{removed}")

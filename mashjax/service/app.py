@@ -21,7 +21,6 @@ from mashjax.errors import UserError
 from mashjax.library import finding, rating
 from mashjax.library.database import Library
 from mashjax.library.rating import Side
-from mashjax.library.segments import Segment
 from mashjax.service import guard, pairs, songs
 from mashjax.service.jobs import Job, Jobs
 from mashjax.service.peaks import Peaks
@@ -159,9 +158,7 @@ def _of_songs(app: FastAPI, settings: Settings, library: Library) -> None:
         top: Annotated[int, Query(ge=1, le=50)] = 10,
     ) -> dict[str, Any]:
         """The library's parts that mix with a part, best first; role: what the part does."""
-        entry, segment = _part(request, settings, library, Part(song=song, part=part))
-        own = None if song.startswith("u") else entry.row.id
-        query = finding.Part(entry.row.path, segment, own)
+        _, query = _part(request, settings, library, Part(song=song, part=part))
         found = partners.of(query, role=role, top=top)
         return {"partners": [_about_partner(partner) for partner in found]}
 
@@ -201,7 +198,7 @@ def _of_mixes(app: FastAPI, settings: Settings, library: Library) -> None:
             return {
                 "songs": [str(query.file), str(partner.file)],
                 "titles": [query.title, partner.title],
-                "parts": [pairs.segment_to(part1), pairs.segment_to(part2)],
+                "parts": [pairs.segment_to(part.segment) for part in (part1, part2)],
                 "match": dataclasses.asdict(found),
             }
 
@@ -241,7 +238,10 @@ def _of_mixes(app: FastAPI, settings: Settings, library: Library) -> None:
             _part(request, settings, library, part) for part in (rated.query, rated.partner)
         )
         found = pairs.match(library, part1, part2, role=rated.role)
-        sides = Side(query.row.sha256, part1), Side(partner.row.sha256, part2)
+        sides = (
+            Side(entry.row.sha256, part.segment)
+            for entry, part in ((query, part1), (partner, part2))
+        )
         rating.rate(library, *sides, match=found, rating=rated.rating)
         return {"rating": rated.rating}
 
@@ -255,9 +255,9 @@ def _entry(request: Request, settings: Settings, library: Library, id: str) -> s
 
 def _part(
     request: Request, settings: Settings, library: Library, part: Part
-) -> tuple[songs.Entry, Segment]:
+) -> tuple[songs.Entry, finding.Part]:
     entry = _entry(request, settings, library, part.song)
-    return entry, entry.segment(part.part)
+    return entry, entry.part(part.part)
 
 
 def _mixed(request: Request, id: str) -> Job:

@@ -26,7 +26,7 @@ class Partners:
             return self._finder.partners(query, role=role, top=top, weights=weights)
 
 
-def match(library: Library, query: Segment, partner: Segment, *, role: str) -> Match:
+def match(library: Library, query: Part, partner: Part, *, role: str) -> Match:
     """How two parts go together, as `Partners` would find it.
 
     Raises:

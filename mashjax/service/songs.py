@@ -12,8 +12,9 @@ from fastapi import HTTPException
 from mashjax.audio.files import ENDINGS
 from mashjax.data.layouts.folders import original
 from mashjax.library.database import Library
+from mashjax.library.finding import Part
 from mashjax.library.segments import Segment, told_key
-from mashjax.library.tables import SEGMENTS, SONGS, segment_of
+from mashjax.library.tables import SEGMENTS, SONGS, segment_of, style_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +52,17 @@ class Entry:
             rows = connection.execute(wanted.order_by(SEGMENTS.c.number)).all()
         return [segment_of(row) for row in rows]
 
-    def segment(self, number: int) -> Segment:
-        """Raises HTTPException: 404, it has no such part."""
+    def part(self, number: int) -> Part:
+        """A segment as a search knows it: an upload's has no ids.
+
+        Raises:
+          HTTPException: 404, it has no such part.
+        """
         found = [segment for segment in self.segments() if segment.number == number]
         if not found:
             raise HTTPException(404, "the song has no such part")
-        return found[0]
+        own = None if self.id.startswith("u") else self.row.id
+        return Part(self.row.path, found[0], own, style=style_of(self.row))
 
 
 def entry(

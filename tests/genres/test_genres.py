@@ -162,7 +162,7 @@ def test_vectors_and_maps_are_written(export, store, tmp_path):
 def test_similar_songs_of_a_library(export, tmp_path, monkeypatch):
     """Analysed once; then from what was kept, whatever has become of the analysis."""
     pytest.importorskip("sqlalchemy")
-    from mashjax.genres import similar as module
+    from mashjax.data.layouts import tracks
     from mashjax.library.database import open_library
     from mashjax.library.tables import SETTINGS, SONGS
 
@@ -175,7 +175,7 @@ def test_similar_songs_of_a_library(export, tmp_path, monkeypatch):
             raise UserError(f"{path}: cannot be read")
         return Made(int(pathlib.Path(path).stem)).load()
 
-    monkeypatch.setattr(module, "read_track", read_track)
+    monkeypatch.setattr(tracks, "read_track", read_track)
     library = open_library(tmp_path / "library.db", create=True)
     with library.writing() as connection:
         connection.execute(SETTINGS.delete())

@@ -65,29 +65,29 @@ def test_a_newer_library_is_refused_and_left_alone(where):
 
 
 def test_an_older_library_is_migrated_in_one_piece_after_saying_so(where, tmp_path, monkeypatch):
-    """With a second version, which fails at its end at first."""
+    """With a third version, which fails at its end at first."""
     with opened(where, create=True) as library:
         set_setting(library, "folder", "/music")
     newer = tmp_path / "migrations"
     (newer / "versions").mkdir(parents=True)
-    for name in ("env.py", "versions/v1.py"):
+    for name in ("env.py", "versions/v1.py", "versions/v2.py"):
         (newer / name).write_text((database._MIGRATIONS / name).read_text())
     script = (
-        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '2', '1'\n"
+        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '3', '2'\n"
         "def upgrade():\n"
         "    op.add_column('settings', sa.Column('more', sa.Text))\n"
         "    op.create_table('extra', sa.Column('id', sa.Integer, primary_key=True))\n"
     )
     monkeypatch.setattr(database, "_MIGRATIONS", newer)
-    (newer / "versions/v2.py").write_text(script + "    raise KeyError\n")
+    (newer / "versions/v3.py").write_text(script + "    raise KeyError\n")
     with pytest.raises(KeyError):
         open_library(where)
-    (newer / "versions/v2.py").write_text(script)
+    (newer / "versions/v3.py").write_text(script)
     said = []
     with opened(where, say=said.append) as library, library.reading() as connection:
         assert sa.inspect(connection).has_table("extra")
         assert connection.scalar(sa.text("SELECT more FROM settings")) is None
-    assert len(said) == 1 and "from library version 1 to 2" in said[0]
+    assert len(said) == 1 and "from library version 2 to 3" in said[0]
     with opened(where, say=said.append) as library:
         assert settings(library) == {"folder": "/music"}
     assert len(said) == 1
@@ -213,7 +213,7 @@ def test_a_killed_server_session_loses_the_lock_and_the_right_to_write(where):
 
 def test_segments_come_back_from_their_rows(where, segment):
     stored = dataclasses.replace(segment(0, key=3), number=5, mode="minor", start=1.5)
-    text = {"path": "a", "sha256": "x", "mode": "major", "doubts": ["no beat"]}
+    text = {"path": "a", "sha256": "x", "mode": "major", "doubts": ["no beat"], "style": None}
     numbers = dict.fromkeys((c.name for c in tables.SONGS.c if c.name not in ("id", *text)), 0)
     sketch = np.arange(64, dtype=np.float32) / 3
     with opened(where, create=True) as library:
