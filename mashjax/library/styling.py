@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from mashjax.audio.files import replacing
 from mashjax.data.executors import run_all
 from mashjax.data.layouts.folders import original, shown
+from mashjax.data.sealing import file_sha256
 from mashjax.data.sources import Rejected
-from mashjax.data.store import file_sha256
 from mashjax.data.tracks import Track
 from mashjax.errors import UserError
 from mashjax.library.database import Library

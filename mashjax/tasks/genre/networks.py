@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mashjax.nn.lstm import Lstm
+from mashjax.nn.precision import dense
 from mashjax.tasks.genre.config import Config
 from mashjax.tasks.genre.examples import CHANNELS, DECILES, Inputs
 
@@ -68,10 +69,11 @@ class Recurrence(nnx.Module):
         exists = strongest(exists[..., None], self.group)[..., 0]
         h, _ = self.lower(jnp.swapaxes(x, 0, 1))
         h, _ = self.upper(h)
-        scores = self.query(jnp.tanh(self.key(h)))[..., 0]  # [steps, batch]
+        keys = jnp.tanh(dense(self.key, h, dtype="float32"))
+        scores = jnp.sum(keys * self.query.kernel[...][:, 0], axis=-1)  # [steps, batch]
         # Padding comes last, so nothing that exists has heard it; it only must not be asked.
         weights = jax.nn.softmax(jnp.where(exists.T > 0, scores, -1e9), axis=0)
-        return jnp.einsum("sb,sbu->bu", weights, h)
+        return jnp.sum(weights[..., None] * h, axis=0)
 
 
 READERS: dict[str, Callable[..., Any]] = {
