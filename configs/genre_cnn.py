@@ -18,7 +18,7 @@ the most that is possible:
     words               25.3 %    24.9 %
 
 On the proxy set of tests/benchmarks/genre_proxy.py (six ways to arrange a song, 300 for training;
-preprocess --segments=160, --config.frames=160 --config.model.inputs=audio --config.batch_size=32
+preprocess --segments=160, --config.model.inputs=audio --config.batch_size=32
 --config.steps=1200, evaluate --step=best): macro-F1 .814 and .819 from two seeds on 120 clips of
 unseen songs and instruments, logistic regression on the means .698. No figure is of the Million
 Song Dataset.
@@ -34,7 +34,6 @@ def get_config() -> TrainConfig:
         model=genre.Config(network="cnn"),
         optim=Optim(learning_rate=2e-3, warmup=50, ema=0.98),
         batch_size=64,
-        frames=300,
         steps=600,
         statistics_batches=64,
         checkpoint_every=300,

@@ -22,7 +22,6 @@ def get_config() -> TrainConfig:
         model=genre.Config(network="lstm"),
         optim=Optim(learning_rate=2e-3, warmup=50, ema=0.98),
         batch_size=64,
-        frames=300,
         steps=600,
         statistics_batches=64,
         checkpoint_every=300,

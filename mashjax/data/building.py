@@ -19,7 +19,7 @@ from mashjax.data.layouts.melodies import make_melody
 from mashjax.data.location import local_folder, no_room_is_an_error, open_location, read_file
 from mashjax.data.mashups import make_mashup
 from mashjax.data.sealing import file_sha256, sealed, unsealed
-from mashjax.data.sources import Made, Rejected, Source, split_groups
+from mashjax.data.sources import Made, Rejected, Source, split_sources
 from mashjax.data.store import (
     FORMAT,
     MANIFEST,
@@ -171,14 +171,10 @@ def _plan(
     sources: Sequence[Source], store: str, settings: Settings
 ) -> tuple[dict[str, Any], dict[str, Place]]:
     """What will be where."""
-    splits = split_groups([source.group for source in sources])
-    sides = {s.group: side for s in sources if (side := getattr(s, "split", None))}
     used: collections.Counter[str] = collections.Counter()
     places = {}
-    for source in sources:
-        # What is published stands, and what is of a published artist goes with him.
-        split = getattr(source, "split", None) or sides.get(source.group, splits[source.group])
-        places[source.id] = Place(store, split, used[split])
+    for id, split in split_sources(sources).items():
+        places[id] = Place(store, split, used[split])
         used[split] += 1
     plan = {
         "format": FORMAT,

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -88,6 +89,19 @@ def moments(songs: np.ndarray) -> Moments:
     first, end = stft.lower_border_end[1], stft.upper_border_begin(y.shape[1])[1]
     logs = np.log10(np.abs(stft.stft(y, p0=first, p1=max(end, first + 1))) ** 2 + 1e-10)
     return Moments(logs.sum((0, 2)), (logs**2).sum((0, 2)), logs.shape[0] * logs.shape[2])
+
+
+def split_sources(sources: Sequence[Source]) -> dict[str, str]:
+    """The id of each source -> "train", "valid" or "test".
+
+    What is published stands, and what is of a published artist goes with him.
+    """
+    splits = split_groups([source.group for source in sources])
+    sides = {s.group: side for s in sources if (side := getattr(s, "split", None))}
+    return {
+        source.id: getattr(source, "split", None) or sides.get(source.group, splits[source.group])
+        for source in sources
+    }
 
 
 def split_groups(groups: list[str]) -> dict[str, str]:

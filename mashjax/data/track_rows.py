@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from mashjax.data.lyrics import known
-from mashjax.data.sources import Made, Moments, Rejected
+from mashjax.data.sources import Made, Moments, Rejected, split_sources
 from mashjax.data.store import SCALE, TRACK_ROW, Settings
 from mashjax.data.tracks import PITCH_CLASSES, TIMBRES, Track, TrackSource
 from mashjax.errors import UserError
@@ -115,11 +115,12 @@ def planned(
 ) -> tuple[list[TrackSource], list[Rejected], Settings]:
     """The tracks of known genres, why others are left out, and settings with classes and words.
 
+    Words are those that the training songs sing most often.
+
     Raises:
       UserError: fewer than two genres are left.
     """
     counts = collections.Counter(source.genre for source in sources)
-    sung: collections.Counter[str] = collections.Counter()
     kept, left_out = [], []
     for source in sources:
         if not source.genre:
@@ -130,7 +131,7 @@ def planned(
             left_out.append(Rejected(source.id, why))
             continue
         try:
-            sung.update((source.words or {}).keys())
+            _ = source.words  # whether they can be read
         except UserError as error:
             left_out.append(Rejected(source.id, str(error)))
             continue
@@ -142,6 +143,9 @@ def planned(
             f"a genre task needs two genres of two songs each; of {len(sources)} songs there are "
             f"{found or 'none'}"
         )
+    splits = split_sources(kept)
+    training = (source.words or {} for source in kept if splits[source.id] == "train")
+    sung = collections.Counter(word for words in training for word in words)
     often = sorted(sung, key=lambda word: (-sung[word], word))[:MAX_WORDS]
     words = " ".join(sorted(often))
     return kept, left_out, dataclasses.replace(settings, genres="\n".join(genres), words=words)

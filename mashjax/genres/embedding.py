@@ -38,7 +38,7 @@ def embed_store(state: ModelState, data: str | os.PathLike, *, split: str) -> Em
     """
     store = open_store(data)
     fitted(state.cfg, store)
-    parts = in_order(store, split=split, batch_size=BATCH, samples=state.segments)
+    parts = in_order(store, split=split, batch_size=BATCH, samples=state.cfg.segments)
     found = predictions(state.cfg, state.params, state.statistics, map(decode, parts))
     said = tempered(found.genre, state.temperature)
     names = state.cfg.names

@@ -104,7 +104,9 @@ def _predictions(state: ModelState, store: Store, split: str) -> Predictions:
 
 
 def _rows(state: ModelState, store: Store, split: str, *, most: int | None = None):
-    parts = in_order(store, split=split, batch_size=BATCH, samples=state.segments, examples=most)
+    parts = in_order(
+        store, split=split, batch_size=BATCH, samples=state.cfg.segments, examples=most
+    )
     return map(decode, parts)
 
 

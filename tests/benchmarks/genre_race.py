@@ -52,10 +52,11 @@ class Ours:
     def __init__(self, network: str, x: np.ndarray):
         model = genre.Config(
             network=network,
+            segments=SEGMENTS,
             genres="\n".join(f"genre {n}" for n in range(GENRES)),
             words=" ".join(f"word{n}" for n in range(VOCABULARY)),
         )
-        self.cfg = TrainConfig(task="genre", model=model, frames=SEGMENTS, batch_size=BATCH)
+        self.cfg = TrainConfig(task="genre", model=model, batch_size=BATCH)
         mesh = data_mesh(BATCH, jax.devices()[:1])
         self.rows = x
         self.statistics = genre.statistics(model, [decode(x)])

@@ -83,7 +83,7 @@ def run(store, tmp_path_factory):
     cfg = module.get_config()
     cfg.model = dataclasses.replace(cfg.model, dense=16, embedding=8, topics=2, dropout=0.0)
     cfg.optim = dataclasses.replace(cfg.optim, learning_rate=1e-2, warmup=5, ema=0.9)
-    for name, value in {"batch_size": 16, "frames": 24, "steps": 60, "eval_every": 30,
+    for name, value in {"batch_size": 16, "steps": 60, "eval_every": 30,
                         "log_every": 10, "statistics_batches": 4}.items():  # fmt: skip
         setattr(cfg, name, value)
     workdir = tmp_path_factory.mktemp("genres") / "run"
@@ -252,5 +252,9 @@ def test_what_does_not_fit_is_one_line(run, store, tmp_path):
     build_store(tracks, other, settings=settings)
     with pytest.raises(UserError, match="its genres are not those that the model learned"):
         evaluate(run, data=other)
+    settings = dataclasses.replace(settings, genres="high\nlow", seconds=5.0)
+    build_store(tracks, str(tmp_path / "shorter"), settings=settings)
+    with pytest.raises(UserError, match="has 20 segments of a song, and the model learned 24"):
+        evaluate(run, data=str(tmp_path / "shorter"))
     with pytest.raises(UserError, match="--export needs a folder of its own"):
         evaluate(run, data=store, export=run)

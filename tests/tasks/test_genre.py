@@ -26,8 +26,8 @@ WORDS_KNOWN = "blue heart mountain road star valley"
 @pytest.fixture(scope="module")
 def small():
     return genre.Config(
-        genres="down\nup", words=WORDS_KNOWN, topics=2, filters=12, units=12, dense=16,
-        embedding=6, dropout=0.0, pools=2,
+        segments=SEGMENTS, genres="down\nup", words=WORDS_KNOWN, topics=2, filters=12, units=12,
+        dense=16, embedding=6, dropout=0.0, pools=2,
     )  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def test_word_vectors_of_a_file(small, songs, tmp_path):
 
 def test_a_model_travels_with_its_words_and_classes(small, statistics, songs):
     params = jax.device_get(genre.init_model(small, jax.random.key(0)))
-    config = as_dict(TrainConfig(task="genre", model=small, frames=SEGMENTS))
+    config = as_dict(TrainConfig(task="genre", model=small))
     weights = Weights(params, statistics, {"task": "genre", "config": config})
     state = genre.from_weights(weights, name="x")
     chroma, timbre = songs[0, :12].T, songs[0, 12:24].T * TIMBRE_SCALE

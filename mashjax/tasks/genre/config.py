@@ -26,6 +26,7 @@ class Config:
     network: str = "cnn"  # what reads the segments: one of NETWORKS
     inputs: str = "both"  # one of INPUTS
     sample_rate: int = SEGMENT_RATE  # segments per second, about
+    segments: int = 0  # of a song: the store says how many; frames say nothing here
     genres: str = ""  # the classes' names, one a line: the store says them
     words: str = ""  # the vocabulary, with spaces: the store says it
     word_vectors: str = ""  # a word2vec or GloVe text file; "": latent semantic analysis
@@ -64,11 +65,11 @@ class Config:
 
 
 def fitted(cfg: Config, store: Store) -> Config:
-    """The config with the store's classes and words.
+    """The config with the store's classes, words and number of segments.
 
     Raises:
       UserError: the store is none of tracks, knows no words where the config reads them, has
-        other classes than the config; or a setting can mean nothing.
+        others of these than the config; or a setting can mean nothing.
     """
     for name, value, known in (
         ("network", cfg.network, NETWORKS),
@@ -90,9 +91,20 @@ def fitted(cfg: Config, store: Store) -> Config:
     ):
         if learned not in ("", found):
             raise UserError(f"{store.path}: its {name} are not those that the model learned")
+    if cfg.segments not in (0, settings.samples):
+        raise UserError(
+            f"{store.path}: has {settings.samples} segments of a song, and the model learned "
+            f"{cfg.segments}: preprocess --segments={cfg.segments}"
+        )
     rated = any("popularity" in song for song in store.manifest["songs"].values())
     popularity = cfg.popularity if rated else 0.0
-    return dataclasses.replace(cfg, genres=settings.genres, words=words, popularity=popularity)
+    return dataclasses.replace(
+        cfg,
+        segments=settings.samples,
+        genres=settings.genres,
+        words=words,
+        popularity=popularity,
+    )
 
 
 def config_from_dict(fields: dict[str, Any]) -> Config:

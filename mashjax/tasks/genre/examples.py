@@ -57,13 +57,13 @@ class Labels(NamedTuple):
 
 
 def example_samples(cfg: Config, frames: int) -> int:
-    """How many segments an example has: as many as it has frames."""
-    return frames
+    """How many segments an example has: as many as the store's."""
+    return cfg.segments
 
 
 def read_samples(cfg: Config, frames: int) -> int:
     """As many as are used."""
-    return frames
+    return cfg.segments
 
 
 def inputs(

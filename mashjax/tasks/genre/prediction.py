@@ -21,14 +21,13 @@ CALIBRATION = "calibration"
 
 @dataclasses.dataclass(frozen=True)
 class ModelState:
-    """A model ready to use; segments: how many of a song it was trained on.
+    """A model ready to use.
 
     temperature: what logits are divided by; threshold: of the most probable genre, below which a
     song counts as unknown.
     """
 
     cfg: Config
-    segments: int
     params: dict[str, Any]
     statistics: dict[str, Any]
     metadata: dict[str, Any]
@@ -55,7 +54,7 @@ def predict(state: ModelState, tracks: list[Track]) -> Predictions:
     if not tracks:
         raise UserError("no songs to say anything of")
     cfg = state.cfg
-    rows = [row_of(t, cfg.words, genres=cfg.genres, segments=state.segments) for t in tracks]
+    rows = [row_of(t, cfg.words, genres=cfg.genres, segments=cfg.segments) for t in tracks]
     # As a store would give them; one at a time: one compiled shape for any number.
     batches = (decode(encode(row[None])) for row in rows)
     return predictions(cfg, state.params, state.statistics, batches)
@@ -81,8 +80,7 @@ def from_weights(weights: Weights, *, name: str) -> ModelState:
         init_model=init_model,
         statistics=_statistics_shapes,
     )
-    segments = weights.metadata["config"]["frames"]
-    return ModelState(cfg, segments, weights.params, weights.statistics, weights.metadata)
+    return ModelState(cfg, weights.params, weights.statistics, weights.metadata)
 
 
 def _statistics_shapes(cfg: Config) -> dict[str, tuple[int, ...]]:
