@@ -9,11 +9,12 @@ means of scores, headline, these in a few words, and draw_scores.
 
 from types import ModuleType
 
-from mashjax.tasks import autoencoder, genre, mashup, melody
+from mashjax.tasks import autoencoder, genre, mashup, melody, melody_spectrogram
 
 TASKS: dict[str, ModuleType] = {
     "mashup": mashup,
     "autoencoder": autoencoder,
     "genre": genre,
     "melody": melody,
+    "melody_spectrogram": melody_spectrogram,
 }
