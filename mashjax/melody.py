@@ -8,6 +8,7 @@ VOICE is a wav, mp3, flac or ogg file of a lead voice; the piano has its sample 
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import tempfile
@@ -22,7 +23,7 @@ from mashjax.audio import files
 from mashjax.audio.loudness import TARGET_LUFS
 from mashjax.errors import UserError
 from mashjax.mixing.demo import SR, demo_parts
-from mashjax.mixing.melody import NO_VOICE, PER_BEAT, Options, make_melody
+from mashjax.mixing.melody import NO_VOICE, PER_BEAT, Melody, Options, make_melody
 from mashjax.mixing.outputs import Outputs, write_report, write_sound
 
 _DECIDE = (
@@ -66,7 +67,8 @@ def melody(
       plot: where to write a PNG of the voice's spectrogram and pitch, and the notes.
       report: where to write the report as JSON.
       source: "voice", or "mix": a whole song, whose lead is taken by the mashup network's mask.
-      checkpoint: folder of an exported or training checkpoint; None: the one shipped.
+      checkpoint: folder of an exported or training checkpoint; None: the one shipped. One of
+        configs/melody_spectrogram.py paints the piano: then there are no notes to write or arrange.
       quantise: "off", "1/8" or "1/16": notes begin and end on these parts of the song's bars,
         whose tempo stays constant.
       key: "off", "auto" (the song's own), or one such as "D:minor": notes move to its scale.
@@ -105,8 +107,9 @@ def melody(
     progress("reading the voice")
     clip = files.read(path, stem=True)
     outputs.accept(clip.sr, clip.y.shape[0])
-    made = make_melody(clip, name=os.fspath(voice), options=options, progress=progress)
-    if strict and not made.right:
+    make = _maker(checkpoint, midi=midi, plot=plot)
+    made = make(clip, name=os.fspath(voice), options=options, progress=progress)
+    if strict and made.report["found"] == NO_VOICE:
         raise UserError(f"{path}: {NO_VOICE}")
     progress("writing")
     with contextlib.ExitStack() as stack:
@@ -120,6 +123,26 @@ def melody(
             draw_melody(made, stack.enter_context(files.replacing(outputs.plot)))
         write_report(made.report, outputs, stack)
     return y, made.report
+
+
+def _maker(
+    checkpoint: str | os.PathLike | None, **of_notes: str | os.PathLike | None
+) -> Callable[..., Melody]:
+    """What makes a piano: notes that are heard and played or, where a checkpoint paints, that.
+
+    of_notes: outputs that only the first can write, by name. Raises UserError where one is asked of
+    the second.
+    """
+    if checkpoint is None:
+        return make_melody
+    from mashjax.mixing import painting  # JAX takes seconds
+
+    model = painting.painter_of(checkpoint)
+    if model is None:
+        return make_melody
+    for name in (name for name, path in of_notes.items() if path is not None):
+        raise UserError(f"{checkpoint}: {painting.NO_NOTES}; leave --{name} out")
+    return functools.partial(painting.paint_melody, model=model)
 
 
 def _main(arguments: Sequence[str]) -> None:

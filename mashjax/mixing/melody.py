@@ -10,7 +10,7 @@ import numpy as np
 
 from mashjax.audio import fluidsynth, piano
 from mashjax.audio.files import Clip
-from mashjax.audio.loudness import TARGET_LUFS, master
+from mashjax.audio.loudness import TARGET_LUFS, Master, master
 from mashjax.audio.midi import Note, Part, write_midi
 from mashjax.audio.resample import to_channels, to_mono
 from mashjax.errors import UserError
@@ -136,17 +136,22 @@ def make_melody(
         "decisions": decisions,
         "notes": [_told(note) for note in right],
         "left_hand": [_told(note) for note in left],
-        "output": {
-            "path": None,
-            "sample_rate": sr,
-            "channels": y.shape[0],
-            "seconds": round(samples / sr, 3),
-            "lufs": round(mastered.lufs, 2) if right else None,
-            "true_peak_dbtp": round(mastered.true_peak, 2) if right else None,
-        },
+        "output": output_of(mastered, sr=sr, sounds=bool(right)),
         "timing_seconds": clock.seconds,
     }
     return Melody(mastered.y, sr, right, left, heard, voice, report)
+
+
+def output_of(mastered: Master, *, sr: int, sounds: bool) -> dict[str, Any]:
+    """What the report says of a result; sounds: whether it is more than silence."""
+    return {
+        "path": None,
+        "sample_rate": sr,
+        "channels": mastered.y.shape[0],
+        "seconds": round(mastered.y.shape[1] / sr, 3),
+        "lufs": round(mastered.lufs, 2) if sounds else None,
+        "true_peak_dbtp": round(mastered.true_peak, 2) if sounds else None,
+    }
 
 
 def sounded(
