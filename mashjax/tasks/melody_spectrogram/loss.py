@@ -22,8 +22,8 @@ def loss_fn(
 
     sources: [batch, 3, samples], lead, backing and track of notes; keys: [batch], for augmentation.
 
-    The mean square between both looks. Absolute values have their best guess in the median, and most
-    bins of most frames are silent: on one batch, after 50 steps, they left a squared distance of .53
+    The mean square between both looks. The best guess by absolute values is the median, and most
+    bins of most frames are silent: after 50 steps on one batch they left a squared distance of .53
     where squares left .18.
 
     With `cfg.critic` also, of one loss, what the critic learns of both pianos and, turned around,
