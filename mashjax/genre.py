@@ -159,6 +159,7 @@ def _embed(arguments: Sequence[str]) -> None:
 def _similar(arguments: Sequence[str]) -> None:
     track = _track(arguments)
     from mashjax.data.executors import executor
+    from mashjax.data.sealing import file_sha256
     from mashjax.genres.models import read_model
     from mashjax.genres.similar import similar
     from mashjax.library.database import open_library
@@ -169,8 +170,8 @@ def _similar(arguments: Sequence[str]) -> None:
     library = open_library(FLAGS.library)
     with contextlib.closing(library), executor(FLAGS.workers) as pool:
         found, left_out = similar(
-            library, state, track, count=FLAGS.top, pool=pool, ahead=2 * FLAGS.workers,
-            progress=cli.Progress(),
+            library, state, track, sha256=file_sha256(arguments[0]), count=FLAGS.top, pool=pool,
+            ahead=2 * FLAGS.workers, progress=cli.Progress(),
         )  # fmt: skip
     if FLAGS.json:
         left = [{"id": one.id, "why": one.why} for one in left_out]

@@ -21,6 +21,7 @@ def similar(
     state: ModelState,
     track: Track,
     *,
+    sha256: str,
     count: int,
     pool: concurrent.futures.Executor,
     ahead: int,
@@ -33,20 +34,21 @@ def similar(
     Args:
       library: its songs are read from its folder, each once, whatever the network.
       state: the network.
-      track: the song that is asked about.
+      track: the song that is asked about; sha256: of its file, which may be in the library.
       count: how many, at most.
       pool: where songs are analysed, at most `ahead` at a time.
 
     Raises:
-      UserError: the library is empty; the network does not hear.
+      UserError: the library has no other songs; the network does not hear.
     """
     if not state.cfg.hears:
         raise UserError(f"the network reads words alone, and {library.name} knows none")
     with library.reading() as connection:
-        rows = connection.execute(sa.select(SONGS.c.path, SONGS.c.sha256))
+        others = sa.select(SONGS.c.path, SONGS.c.sha256).where(SONGS.c.sha256 != sha256)
+        rows = connection.execute(others)
         paths = {row.sha256: row.path for row in rows}
     if not paths:
-        raise UserError(f"{library.name}: has no songs")
+        raise UserError(f"{library.name}: has no other songs")
     songs = [(path, sha) for sha, path in paths.items()]
     found = list(tracks_of(library, songs, pool=pool, ahead=ahead, progress=progress))
     tracks = [one for one in found if isinstance(one, Track)]

@@ -51,7 +51,8 @@ def _draw_png(chart: Chart, path: str | os.PathLike, *, colour: str) -> None:
     axis.scatter(*chart.at.T, s=24, c=colours, alpha=0.8, linewidths=0.3, edgecolors="white")
     for name, shade in legend:
         axis.scatter([], [], s=24, color=shade, label=name)
-    axis.set(xticks=[], yticks=[], aspect="equal")
+    axis.set(xticks=[], yticks=[])
+    axis.set_aspect("equal", adjustable="datalim")
     axis.set_xlabel(chart.axes[0])
     axis.set_ylabel(chart.axes[1])
     axis.set_title(f"{chart.title}: {chart.about}".replace("$", r"\$"), loc="left", fontsize=11)

@@ -74,8 +74,8 @@ def remembered(library: Library) -> tuple[Network | None, bool]:
         network = network_at(original(place))
     except UserError as error:
         raise UserError(
-            f"{error}; {library.name} has its songs' styles of it: say where it is, or that there "
-            f"is {NONE}, with match index --genres="
+            f"{error}; {library.name} has its songs' styles of it: run match index with --genres=, "
+            f"where it is now or {NONE}"
         ) from error
     return network, network.sha256 == before
 

@@ -193,8 +193,10 @@ def test_similar_songs_of_a_library(export, tmp_path, monkeypatch):
             )
     state = read_model(export[0])
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        for _ in range(2):
-            found, left_out = similar(library, state, Made(2).load(), count=2, pool=pool, ahead=2)
+        for sha256 in ("", f"{1:064}"):  # the second one is a song of the library
+            found, left_out = similar(
+                library, state, Made(2).load(), sha256=sha256, count=2, pool=pool, ahead=2
+            )
             assert [song["path"] for song in found] == ["10.flac", "12.flac"] or [
                 song["path"] for song in found
             ] == ["12.flac", "10.flac"]

@@ -28,7 +28,14 @@ def write_network(folder, *, seed: int, inputs: str = "audio") -> None:
     """A network of genres that nobody has trained."""
     words = "" if inputs == "audio" else "la"
     model = genre.Config(
-        network="dense", inputs=inputs, genres="a\nb", words=words, dense=8, embedding=4, topics=1
+        network="dense",
+        inputs=inputs,
+        segments=8,
+        genres="a\nb",
+        words=words,
+        dense=8,
+        embedding=4,
+        topics=1,
     )
     params = genre.init_model(model, jax.random.key(seed))
     known = {"mean": np.zeros(CHANNELS), "scale": np.ones(CHANNELS), "deciles": np.zeros(9)}
@@ -37,7 +44,7 @@ def write_network(folder, *, seed: int, inputs: str = "audio") -> None:
         known |= {"rarity": np.ones(2), "vectors": np.ones((2, 1))}
         known |= {"centre": np.zeros(1), "spread": np.ones(1)}
     statistics = {name: np.float32(x) for name, x in known.items()}
-    config = {"model": dataclasses.asdict(model), "frames": 8}
+    config = {"model": dataclasses.asdict(model)}
     write_weights(folder, Weights(params, statistics, {"task": "genre", "config": config}))
 
 
@@ -129,7 +136,9 @@ def test_a_library_remembers_its_network(library, heard, tmp_path, fill, segment
     assert np.abs(parts_in(library)["low1"].style - low).max() > 0.1
     assert set(heard[7:]) == {"bad"}  # nothing else was listened to again
     place.rename(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match=r"no such checkpoint; .* styles of it: say where it is"):
+    with pytest.raises(
+        UserError, match=r"no such checkpoint; .* styles of it: run match index with --genres="
+    ):
         styling.remembered(library)
     styled(library, None)
     assert styling.remembered(library) == (None, True)
