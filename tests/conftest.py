@@ -1,5 +1,6 @@
 """Sounds that several tests share; all of them are made here, none is read from disk."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 
@@ -53,3 +54,33 @@ def write_store(
             write_song(places[name], made, files={}, settings=settings)
     finish(str(path), places, settings=settings, left_out=[])
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def write_genre_network() -> Callable[..., None]:
+    """The function `write_network`."""
+    return write_network
+
+
+def write_network(folder: pathlib.Path, *, seed: int, inputs: str = "audio") -> None:
+    """An export of a network of genres that nobody has trained."""
+    import jax
+
+    from mashjax.nn.weights import Weights, write_weights
+    from mashjax.tasks import genre
+    from mashjax.tasks.genre.examples import CHANNELS
+
+    words = "" if inputs == "audio" else "la"
+    model = genre.Config(
+        network="dense", inputs=inputs, segments=8, genres="a\nb", words=words, dense=8,
+        embedding=4, topics=1,
+    )  # fmt: skip
+    params = genre.init_model(model, jax.random.key(seed))
+    known = {"mean": np.zeros(CHANNELS), "scale": np.ones(CHANNELS), "deciles": np.zeros(9)}
+    known |= {"prior": np.full(2, 0.5)}
+    if words:
+        known |= {"rarity": np.ones(2), "vectors": np.ones((2, 1))}
+        known |= {"centre": np.zeros(1), "spread": np.ones(1)}
+    statistics = {name: np.float32(x) for name, x in known.items()}
+    config = {"model": dataclasses.asdict(model)}
+    write_weights(folder, Weights(params, statistics, {"task": "genre", "config": config}))

@@ -21,14 +21,16 @@ def match(*arguments: str, cwd) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, demo_songs):
-    """Two songs, a file that is none, and their library, made by two processes."""
+def folder(tmp_path_factory, demo_songs, write_genre_network):
+    """Two songs, a file that is none, and their library with styles, made by two processes."""
     folder = tmp_path_factory.mktemp("match")
     (folder / "music").mkdir()
     for number, y in enumerate(demo_songs):
         files.write(folder / "music" / f"song{number}.flac", y, sr=SR)
     (folder / "music" / "notes.mp3").write_text("no music")
-    done = match("index", "music", "--workers=2", "--json", "--export=slices", cwd=folder)
+    write_genre_network(folder / "network", seed=0)
+    flags = "--workers=2", "--json", "--export=slices", "--genres=network"
+    done = match("index", "music", *flags, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     about = json.loads(done.stdout)
@@ -44,7 +46,8 @@ def test_an_unchanged_folder_is_told_in_lines(folder):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("mashjax.library: 2 songs, ")
     assert lines[1] == "2 unchanged, 1 left out"
-    assert lines[2].startswith("left out notes.mp3: ")
+    assert lines[2] == f"styles by {folder / 'network'}"
+    assert lines[3].startswith("left out notes.mp3: ")
 
 
 def test_partners_are_found_and_told(folder):
@@ -57,9 +60,11 @@ def test_partners_are_found_and_told(folder):
     assert partner["stretch_percent"] == pytest.approx(100 * (110 / 104 - 1), abs=0.3)
     assert partner["pair"] == f"{parts[0]['id']}-{partner['segment']['id']}-{partner['role']}"
     assert sum(partner["parts"].values()) > 0 and 0 < partner["total"] <= 1
+    assert 0 <= partner["parts"]["style"] <= 1
     text = match("find", "music/song0.flac", "--role=lead", "--max-stretch=0.1", cwd=folder).stdout
     assert text.startswith(f"part 0: 0:{parts[0]['start']:04.1f}-")
     assert "  1. song1.flac " in text and "under yours from bar" in text and "harmony 0." in text
+    assert ", style " in text
     none = match("find", "music/song0.flac", "--max-stretch=0.01", cwd=folder)
     assert "nothing within the limits" in none.stdout and none.returncode == 0
 

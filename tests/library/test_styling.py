@@ -2,10 +2,8 @@
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import pathlib
 
-import jax
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -19,33 +17,6 @@ from mashjax.library.database import open_library
 from mashjax.library.finding import Finder, Part, read_parts
 from mashjax.library.rating import rate_pair
 from mashjax.library.tables import SEGMENTS, SONGS
-from mashjax.nn.weights import Weights, write_weights
-from mashjax.tasks import genre
-from mashjax.tasks.genre.examples import CHANNELS
-
-
-def write_network(folder, *, seed: int, inputs: str = "audio") -> None:
-    """A network of genres that nobody has trained."""
-    words = "" if inputs == "audio" else "la"
-    model = genre.Config(
-        network="dense",
-        inputs=inputs,
-        segments=8,
-        genres="a\nb",
-        words=words,
-        dense=8,
-        embedding=4,
-        topics=1,
-    )
-    params = genre.init_model(model, jax.random.key(seed))
-    known = {"mean": np.zeros(CHANNELS), "scale": np.ones(CHANNELS), "deciles": np.zeros(9)}
-    known |= {"prior": np.full(2, 0.5)}
-    if words:
-        known |= {"rarity": np.ones(2), "vectors": np.ones((2, 1))}
-        known |= {"centre": np.zeros(1), "spread": np.ones(1)}
-    statistics = {name: np.float32(x) for name, x in known.items()}
-    config = {"model": dataclasses.asdict(model)}
-    write_weights(folder, Weights(params, statistics, {"task": "genre", "config": config}))
 
 
 @pytest.fixture
@@ -84,10 +55,10 @@ def parts_in(library) -> dict[str, Part]:
         return {part.song: part for part in read_parts(connection, sa.true())}
 
 
-def test_songs_of_one_style_come_first(library, heard, tmp_path):
+def test_songs_of_one_style_come_first(library, heard, tmp_path, write_genre_network):
     found = Finder(library).partners(parts_in(library)["low1"])
     before = {p.part.song: p.match for p in found}
-    write_network(tmp_path / "network", seed=0)
+    write_genre_network(tmp_path / "network", seed=0)
     network = styling.network_at(str(tmp_path / "network"))
     assert styling.remembered(library) == (None, True)
     assert [pathlib.Path(id).name for id in styled(library, network)] == ["bad"]
@@ -114,9 +85,11 @@ def test_songs_of_one_style_come_first(library, heard, tmp_path):
     assert sorted(heard) == ["bad", "high", "low1", "low2"]
 
 
-def test_a_library_remembers_its_network(library, heard, tmp_path, fill, segment):
+def test_a_library_remembers_its_network(
+    library, heard, tmp_path, fill, segment, write_genre_network
+):
     place = tmp_path / "network"
-    write_network(place, seed=0)
+    write_genre_network(place, seed=0)
     styled(library, styling.network_at(str(place)))
     network, same = styling.remembered(library)
     assert (network.place, same) == (str(place), True)
@@ -127,7 +100,7 @@ def test_a_library_remembers_its_network(library, heard, tmp_path, fill, segment
     fill(library, {"low4": [segment(4)]})
     styled(library, network)  # of the new one, and once more of the one that cannot be read
     assert heard[4:] == ["low3", "bad", "low4"]
-    write_network(place, seed=1)
+    write_genre_network(place, seed=1)
     with pytest.raises(UserError, match=r"was trained since it gave .* styles; run match index"):
         styling.style_of_file(library, tmp_path / "low3")
     network, same = styling.remembered(library)
@@ -146,14 +119,14 @@ def test_a_library_remembers_its_network(library, heard, tmp_path, fill, segment
     assert styling.style_of_file(library, tmp_path / "low3") is None
 
 
-def test_a_network_that_does_not_hear_is_refused(tmp_path):
-    write_network(tmp_path, seed=0, inputs="lyrics")
+def test_a_network_that_does_not_hear_is_refused(tmp_path, write_genre_network):
+    write_genre_network(tmp_path, seed=0, inputs="lyrics")
     with pytest.raises(UserError, match="reads words alone"):
         styling.network_at(str(tmp_path))
 
 
-def test_a_style_goes_with_its_song(library, heard, tmp_path):
-    write_network(tmp_path / "network", seed=0)
+def test_a_style_goes_with_its_song(library, heard, tmp_path, write_genre_network):
+    write_genre_network(tmp_path / "network", seed=0)
     styled(library, styling.network_at(str(tmp_path / "network")))
     with library.writing() as connection:
         connection.execute(sa.delete(SONGS).where(SONGS.c.path == "low2"))
