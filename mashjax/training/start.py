@@ -116,7 +116,7 @@ def take_over(
     if source.metadata["task"] != cfg.task:
         raise UserError(f"{where}: is of task={source.metadata['task']}, not of task={cfg.task}")
     saved, now = (as_dict(c)["model"] for c in (from_dict(source.metadata["config"]), cfg))
-    same = saved | {"augment": now["augment"]}
+    same = saved | {name: now[name] for name in now.keys() & {"augment"}}
     check_same(same, now, where=where, of="model.", but=COMPUTED)
     tree = unflatten(source.arrays)
     return _begun_with(tree["ema"], state), tree["statistics"]
