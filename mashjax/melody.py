@@ -153,8 +153,9 @@ def _main(arguments: Sequence[str]) -> None:
     if f.demo:
         if arguments:
             raise UserError(f"--demo sings itself; leave {arguments[0]!r} out")
-        written["midi"] = written["midi"] or "piano.mid"
-        written["plot"] = written["plot"] or "piano.png"
+        if f.checkpoint is None:  # of another's, who knows whether it hears notes
+            written["midi"] = written["midi"] or "piano.mid"
+            written["plot"] = written["plot"] or "piano.png"
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "demo voice.wav")
             files.write(path, demo_parts(1)[0], sr=SR)
