@@ -22,7 +22,11 @@ beside the notes that were sung; 272 notes) and on two real voices (52 notes):
 
 So phases cost nothing that is heard as notes. What is painted flickers between notes: 427 are heard
 in it, of which 44 % are right (of 281, 72 %, where notes are decoded): nothing in it knows that a
-note lasts. --config.model.critic=0.1 adds the adversarial loss.
+note lasts. On all 165 unseen clips .706 is painted and .924 of the frames show their note.
+
+--config.model.critic=0.1 adds the adversarial loss. From this run on, with a new critic, 400 steps
+with it gave .503, 2.12 dB and -7.4 dB on the unseen clips (.514, 2.15 and -7.3 with 0.3 and ten
+times the critic's rate), 400 without it .499, 2.16 and -7.2: next to nothing, hence it is off.
 """
 
 from mashjax.tasks import melody_spectrogram
