@@ -60,6 +60,15 @@ def told(track: Any) -> Told:
     return Told(note, xp.where(sounds, deviation, 0.0), sounds & (rest % 2 == 1), xp.sign(value))
 
 
+def moved(track: Any, semitones: Any) -> Any:
+    """A track, NumPy's or JAX's, whose voice is `semitones` farther up from the same notes."""
+    xp = np if isinstance(track, np.ndarray) else _jax_numpy()
+    at = told(track)
+    away = xp.clip(xp.round(STEPS * (at.deviation + semitones)), -FARTHEST, FARTHEST)
+    value = at.side * (256 * at.note + 2 * (FARTHEST + 1 + away) + at.voiced)
+    return (value / np.float32(SCALE)).astype(np.float32)
+
+
 def _jax_numpy() -> Any:
     import jax.numpy
 

@@ -4,7 +4,8 @@
 
 METHOD is pyin (librosa), basic-pitch or swift-f0. Beside each file a FILE.METHOD.npz is written:
 notes [n, 3] (start and end in seconds, pitch as a MIDI number), times [frames] in seconds and
-f0 [frames] in Hz, 0 where unvoiced (empty where a method has none), and its processor seconds.
+f0 [frames] in Hz, negative where unvoiced and 0 where it has none (empty where a method has none at
+all), and its processor seconds.
 
     python3.12 -m venv peers && peers/bin/pip install librosa onnxruntime resampy pretty_midi
         mir_eval scikit-learn 'setuptools<81' swift-f0
@@ -26,7 +27,9 @@ def pyin(path: pathlib.Path):
     import librosa
 
     y, sr = librosa.load(path, sr=22050)
-    f0, voiced, _ = librosa.pyin(y, fmin=65.4, fmax=1046.5, sr=sr, frame_length=2048)
+    f0, voiced, _ = librosa.pyin(
+        y, fmin=65.4, fmax=1046.5, sr=sr, frame_length=2048, fill_na=None
+    )
     times = librosa.times_like(f0, sr=sr)
     hop = times[1] - times[0] if len(times) > 1 else 0.0
     pitch = np.where(voiced, np.round(librosa.hz_to_midi(np.where(voiced, f0, 440))), -1)
@@ -36,7 +39,7 @@ def pyin(path: pathlib.Path):
         for a, b in itertools.pairwise(edges)
         if pitch[a] >= 0 and (b - a) * hop >= 0.05
     ]
-    return notes, times, np.where(voiced, f0, 0.0)
+    return notes, times, np.where(voiced, f0, -f0)
 
 
 def basic_pitch(path: pathlib.Path):
@@ -63,7 +66,7 @@ def swift_f0(path: pathlib.Path):
     ]
     f0 = np.nan_to_num(np.asarray(result.pitch_hz, float))
     voiced = np.asarray(result.confidence) >= 0.5
-    return notes, np.asarray(result.timestamps, float), np.where(voiced, f0, 0.0)
+    return notes, np.asarray(result.timestamps, float), np.where(voiced, f0, -f0)
 
 
 METHODS = {"pyin": pyin, "basic-pitch": basic_pitch, "swift-f0": swift_f0}

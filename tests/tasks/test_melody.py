@@ -66,7 +66,7 @@ def test_the_backing_is_heard_alone_where_nothing_is_sung(cfg, batch):
     y, track = varied(changed, jnp.asarray(batch), keys, frames=FRAMES)
     assert not np.asarray(track).any()
     for one, backing in zip(np.asarray(y), batch[:, 1], strict=True):
-        assert np.corrcoef(one, backing)[0, 1] > 0.99
+        assert np.corrcoef(one, backing)[0, 1] > 0.9  # in a room, through a microphone
 
 
 def test_it_learns_a_batch_by_heart_and_says_so(cfg, batch):

@@ -29,8 +29,8 @@ class Config:
     window: int = 100  # frames that it sees to either side: 1 s
     decoder: int = 96  # units of the second LSTM, per direction
     dtype: str = "float32"  # of the sequence network's matrix products
-    noise_db: tuple[float, float] = (-70.0, -25.0)  # augmentation: noise under the voice
-    bleed_db: tuple[float, float] = (-50.0, -12.0)  # likewise: its own backing
+    noise_db: tuple[float, float] = (-70.0, -15.0)  # augmentation: noise under the voice
+    bleed_db: tuple[float, float] = (-40.0, -3.0)  # likewise: its own backing
     bled: float = 0.5  # share of the examples in which the backing is heard at all
     unsung: float = 0.04  # share in which nothing else is
     augment: Augment = dataclasses.field(

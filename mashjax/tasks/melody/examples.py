@@ -10,6 +10,7 @@ import numpy as np
 from mashjax.data.augment import augmented, slack
 from mashjax.data.control import told
 from mashjax.tasks.melody.config import Config
+from mashjax.tasks.melody.recording import decibels, expressive, recorded, scooped
 from mashjax.tasks.melody.spectrum import PER_SEMITONE, bands, pitches
 
 LEVEL = 0.1  # RMS of the whole of what the network hears
@@ -58,20 +59,15 @@ def heard(sources: jax.Array) -> jax.Array:
 def varied(
     cfg: Config, sources: jax.Array, keys: jax.Array, *, frames: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Voices of a training batch with noise and their backings' bleed, and the tracks of notes.
+    """Voices of a training batch as they may be recorded, and the tracks of notes.
 
-    In a few of them the backing alone is heard, and no note. sources: [batch, 3, samples]; keys:
-    [batch]. Returns [batch, samples] twice.
+    Their backings' bleed is heard in some of them, and in a few the backing alone, and no note.
+    sources: [batch, 3, samples]; keys: [batch]. Returns [batch, samples] twice.
     """
     samples = example_samples(cfg, frames)
-    keys, for_kind, for_level, for_floor, for_noise, for_gain = jnp.moveaxis(
-        jax.vmap(lambda key: jax.random.split(key, 6))(keys), 1, 0
+    keys, for_kind, for_level, for_pitch, for_voice, for_room, for_gain = jnp.moveaxis(
+        jax.vmap(lambda key: jax.random.split(key, 7))(keys), 1, 0
     )
-
-    def between(keys: jax.Array, low: float, high: float) -> jax.Array:
-        draw = lambda key: jax.random.uniform(key, minval=low, maxval=high)  # noqa: E731
-        return 10 ** (jax.vmap(draw)(keys) / 20)[:, None]
-
     lead, backing = jnp.moveaxis(
         augmented(
             sources[:, :2],
@@ -84,18 +80,19 @@ def varied(
         1,
         0,
     )
-    kind = jax.vmap(jax.random.uniform)(for_kind)[:, None]
-    unsung, bled = kind < cfg.unsung, kind < cfg.unsung + cfg.bled
-    level = jnp.sqrt(jnp.mean(lead**2, axis=-1, keepdims=True))
-    own = jnp.sqrt(jnp.mean(backing**2, axis=-1, keepdims=True))
-    bleed = level / jnp.maximum(own, 1e-4) * between(for_level, *cfg.bleed_db) * bled
-    noise = jax.vmap(lambda key: jax.random.normal(key, (samples,)))(for_noise)
-    floor = jnp.maximum(level, 1e-3) * between(for_floor, *cfg.noise_db)
-    y = jnp.where(unsung, backing, lead + bleed * backing) + floor * noise
-    y = levelled(y) * between(for_gain, -cfg.augment.gain_db, cfg.augment.gain_db)
     # `augmented` takes its result from the middle, in whole blocks.
     start = (sources.shape[-1] - samples) // 2
-    return y, jnp.where(unsung, 0.0, sources[:, 2, start : start + samples])
+    track = sources[:, 2, start : start + samples]
+    kind = jax.vmap(jax.random.uniform)(for_kind)[:, None]
+    unsung, bled = kind < cfg.unsung, kind < cfg.unsung + cfg.bled
+    lead, track = scooped(cfg, lead, track, for_pitch)
+    lead = expressive(cfg, lead, track, for_voice)
+    level = jnp.sqrt(jnp.mean(lead**2, axis=-1, keepdims=True))
+    own = jnp.sqrt(jnp.mean(backing**2, axis=-1, keepdims=True))
+    bleed = level / jnp.maximum(own, 1e-4) * decibels(for_level, *cfg.bleed_db) * bled
+    y = recorded(cfg, jnp.where(unsung, backing, lead + bleed * backing), for_room)
+    y = levelled(y) * decibels(for_gain, -cfg.augment.gain_db, cfg.augment.gain_db)
+    return y, jnp.where(unsung, 0.0, track)
 
 
 def sung(cfg: Config, track: jax.Array, *, frames: int) -> Sung:
