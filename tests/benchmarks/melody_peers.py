@@ -27,9 +27,7 @@ def pyin(path: pathlib.Path):
     import librosa
 
     y, sr = librosa.load(path, sr=22050)
-    f0, voiced, _ = librosa.pyin(
-        y, fmin=65.4, fmax=1046.5, sr=sr, frame_length=2048, fill_na=None
-    )
+    f0, voiced, _ = librosa.pyin(y, fmin=65.4, fmax=1046.5, sr=sr, frame_length=2048, fill_na=None)
     times = librosa.times_like(f0, sr=sr)
     hop = times[1] - times[0] if len(times) > 1 else 0.0
     pitch = np.where(voiced, np.round(librosa.hz_to_midi(np.where(voiced, f0, 440))), -1)

@@ -1,8 +1,8 @@
 """How a voice comes to be recorded: its swells, the room, the microphone, what else is heard.
 
-What machines sing begins sharply, out of silence, and through no microphone; a network that learns
-of nothing else misses most onsets of real singers. All of this is drawn for each example on the
-device, so that no store need hold it, and moves no note.
+What machines sing begins sharply, on its pitch, out of silence, through no microphone; a network
+that learns of nothing else misses half of the notes of real singers. All of this is drawn for each
+example on the device, so that no store need hold it.
 """
 
 import jax
