@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from mashjax.data.control import moved, told, written
+from mashjax.data.control import written
 from mashjax.tasks import melody
 from mashjax.tasks.melody.examples import sung
 from mashjax.tasks.melody.recording import expressive, recorded, scooped
@@ -71,15 +71,3 @@ def test_a_recording_has_noise_and_a_room(batch):
     assert (rest > 0).all() and (10 * np.log10(rest) < -8).all()
     assert (tail > 2 * rest).any()  # the room goes on after the note
     assert not np.asarray(recorded(CFG, np.zeros((8, N), np.float32), KEYS) > 0.01).any()
-
-
-def test_a_moved_track_says_the_same_notes(batch):
-    track = batch[1][0]
-    for x in (track, jax.numpy.asarray(track)):
-        now = told(moved(x, -1.5))
-        sounds = np.asarray(now.note) > 0
-        np.testing.assert_array_equal(now.note, told(track).note)
-        np.testing.assert_array_equal(now.side, told(track).side)
-        np.testing.assert_array_equal(now.voiced, told(track).voiced)
-        np.testing.assert_allclose(np.asarray(now.deviation)[sounds], -1.5)
-        assert not np.asarray(now.deviation)[~sounds].any()
