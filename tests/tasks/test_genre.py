@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -17,6 +18,7 @@ from mashjax.tasks import genre
 from mashjax.tasks.genre.examples import inputs, labels, means
 from mashjax.tasks.genre.lyrics import rarity, topics
 from mashjax.tasks.genre.model import said
+from mashjax.tasks.genre.networks import strongest
 from mashjax.training.config import TrainConfig, as_dict
 
 SEGMENTS = 48
@@ -209,3 +211,12 @@ def test_a_model_travels_with_its_words_and_classes(small, statistics, songs):
     fewer = {**statistics, "rarity": statistics["rarity"][1:]}
     with pytest.raises(UserError, match=r"rarity should be \(7,\) and is \(6,\)"):
         genre.from_weights(dataclasses.replace(weights, statistics=fewer), name="x")
+
+
+def test_the_strongest_pass_their_gradient_on():
+    x = np.random.default_rng(0).normal(size=(2, 11, 3)).astype(np.float32)
+    weight = jnp.arange(12.0).reshape(2, 2, 3)
+    through = jax.grad(lambda x: jnp.sum(weight * strongest(x, 5)))
+    usual = jax.grad(lambda x: jnp.sum(weight * jnp.max(x[:, :10].reshape(2, 2, 5, 3), axis=2)))
+    np.testing.assert_allclose(through(x), usual(x))
+    np.testing.assert_allclose(through(np.ones_like(x)), usual(np.ones_like(x)), rtol=1e-6)
