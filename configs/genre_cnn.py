@@ -9,7 +9,7 @@ parameters.
 --balance=over|under, where classes are of unequal size; --config.optim.method=adamw|rmsprop|sgd;
 --config.model.l1= and l2=; --config.model.word_vectors=FILE with --config.model.topics=SIZE.
 
-Expected: 0.08 processor seconds per step of 64 songs, so 50 s for all 600; 30,000 songs in 19 s of
+Expected: 0.07 processor seconds per step of 64 songs, so 41 s for all 600; 30,000 songs in 16 s of
 two cores. On the made songs of tests/benchmarks/genre_made.py, share right of 1,200 test songs, and
 the most that is possible:
 

@@ -7,7 +7,7 @@
 Three segments are one step of the LSTM (--config.model.group=1 for one). The study that this
 follows has 10 units: --config.model.units=10. Everything else is as in configs/genre_cnn.py.
 
-Expected: 0.18 processor seconds per step of 64 songs, 2.2 times the CNN's; 110 s for all 600. On
+Expected: 0.17 processor seconds per step of 64 songs, 2.5 times the CNN's; 100 s for all 600. On
 the made songs of tests/benchmarks/genre_made.py: 74.8 % of 1,200 test songs right, of 78.9 % that
 are possible. No figure is of the Million Song Dataset.
 """
