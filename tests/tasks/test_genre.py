@@ -211,6 +211,9 @@ def test_a_model_travels_with_its_words_and_classes(small, statistics, songs):
     fewer = {**statistics, "rarity": statistics["rarity"][1:]}
     with pytest.raises(UserError, match=r"rarity should be \(7,\) and is \(6,\)"):
         genre.from_weights(dataclasses.replace(weights, statistics=fewer), name="x")
+    del config["model"]["segments"]
+    with pytest.raises(UserError, match="x: its settings cannot be read: 'segments'"):
+        genre.from_weights(weights, name="x")
 
 
 def test_the_strongest_pass_their_gradient_on():

@@ -109,4 +109,6 @@ def fitted(cfg: Config, store: Store) -> Config:
 
 def config_from_dict(fields: dict[str, Any]) -> Config:
     """A config from its fields as JSON gives them. Raises KeyError or TypeError."""
-    return Config(**{**fields, "augment": Augment(**fields["augment"])})
+    # Without its number a network would read songs of none: it is of an earlier version.
+    known = {"segments": fields["segments"], "augment": Augment(**fields["augment"])}
+    return Config(**{**fields, **known})
