@@ -26,6 +26,13 @@ def fit(y: np.ndarray, *, samples: int) -> np.ndarray:
     return np.pad(y, [(0, 0)] * (y.ndim - 1) + [(0, samples - y.shape[-1])])
 
 
+def cut(y: np.ndarray, *, start: int, samples: int) -> np.ndarray:
+    """`samples` of `y` [..., n] from `start` on, which may lie outside of it: zeros are there."""
+    inside = y[..., max(0, start) : max(0, start + samples)]
+    before = min(samples, max(0, -start))
+    return fit(np.pad(inside, [(0, 0)] * (y.ndim - 1) + [(before, 0)]), samples=samples)
+
+
 def to_mono(y: np.ndarray) -> np.ndarray:
     """Mean of the channels: [channels, samples] -> [samples]."""
     return y.mean(axis=0, dtype=np.float32)

@@ -112,8 +112,7 @@ def short(path: str) -> str:
 def _figure(width: float, height: float):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _draw_spectrogram(axis, db: np.ndarray, frequencies: np.ndarray, *, seconds, highest):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from mashjax.audio.resample import cut
 from mashjax.nn.blockwise import Blockwise
 from mashjax.nn.weights import Weights, fitted_config
 from mashjax.tasks.mashup.config import Config, config_from_dict
@@ -163,10 +164,10 @@ def _features(state: ModelState, songs: np.ndarray, start: int) -> list[jax.Arra
     """Features of the block that begins at frame `start`, of each network [2, block, features]."""
     cfg = state.cfg
     before = start - 1
-    cut = _cut(cfg, songs, before, cfg.block_frames + 2)
+    heard = _heard(cfg, songs, before, cfg.block_frames + 2)
     at = np.arange(before, before + cfg.block_frames + 2)
     exists = (at >= 0) & (at < cfg.stft.frames(songs.shape[-1]))
-    return state.features(state.statistics, cut, exists)
+    return state.features(state.statistics, heard, exists)
 
 
 def _with_masks(state: ModelState, phase: np.ndarray, masks: np.ndarray, start: int) -> np.ndarray:
@@ -187,14 +188,11 @@ def _padded(cfg: Config, x: np.ndarray) -> np.ndarray:
     return np.pad(x, ((0, cfg.block_frames - len(x)), (0, 0)))
 
 
-def _cut(cfg: Config, songs: np.ndarray, first: int, frames: int) -> np.ndarray:
+def _heard(cfg: Config, songs: np.ndarray, first: int, frames: int) -> np.ndarray:
     """The samples under some frames and their windows, [2, samples], zeros outside."""
     edge = _edge_frames(cfg)
     begin = (first - edge) * cfg.hop_length
-    length = (frames - 1 + 2 * edge) * cfg.hop_length
-    inside = songs[:, max(0, begin) : max(0, begin + length)]
-    before = min(length, max(0, -begin))
-    return np.pad(inside, ((0, 0), (before, length - before - inside.shape[1])))
+    return cut(songs, start=begin, samples=(frames - 1 + 2 * edge) * cfg.hop_length)
 
 
 def _edge_frames(cfg: Config) -> int:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mashjax.audio.resample import cut, resample
 from mashjax.nn.weights import Weights, fitted_config, read_weights
 from mashjax.tasks.melody.config import Config, config_from_dict
 from mashjax.tasks.melody.examples import levelled
@@ -62,18 +63,13 @@ def predict(state: ModelState, y: np.ndarray, *, sr: int) -> Posteriors:
     y: mono float32 [samples] at `sr` Hz, any length, at any level. Memory does not grow with the
     length, but for the posteriors: 270 bytes a frame.
     """
-    from mashjax.audio.resample import resample
-
     cfg = state.cfg
     frames = max(1, round(len(y) / sr * cfg.sample_rate / cfg.hop_length))
     y = levelled(resample(y[None], sr_in=sr, sr_out=cfg.sample_rate)[0])
     hop, seen = cfg.hop_length, BLOCK + 2 * AROUND
     parts = []
     for first in range(0, frames, BLOCK):
-        start = (first - AROUND) * hop
-        heard = y[max(0, start) : start + (seen - 1) * hop]
-        before = max(0, -start)
-        heard = np.pad(heard, (before, (seen - 1) * hop - before - len(heard)))
+        heard = cut(y, start=(first - AROUND) * hop, samples=(seen - 1) * hop)
         said = jax.device_get(state.judge(state.params, state.statistics, heard[None]))
         last = AROUND + min(BLOCK, frames - first)
         parts.append([x[0, AROUND:last] for x in said])

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from mashjax.audio.resample import cut, fit, resample
 from mashjax.nn.weights import Weights, fitted_config
 from mashjax.tasks.melody.examples import levelled
 from mashjax.tasks.melody_spectrogram.config import Config, config_from_dict
@@ -67,16 +68,14 @@ def play(state: ModelState, y: np.ndarray, *, sr: int) -> np.ndarray:
 
     y: mono float32 [samples], at any level. There is nothing above the model's own Nyquist.
     """
-    from mashjax.audio.resample import resample
-
     cfg = state.cfg
     voice = levelled(resample(y[None], sr_in=sr, sr_out=cfg.sample_rate)[0])
     played = np.zeros(len(voice) + cfg.hop_length, np.float32)
     for start, part in _parts(state, _look(state, voice)):
         end = min(start + len(part), len(played))
         played[start:end] += part[: end - start]
-    found = resample(played[None, : len(voice)], sr_in=cfg.sample_rate, sr_out=sr)[0, : len(y)]
-    return np.pad(found, (0, len(y) - len(found)))
+    found = resample(played[None, : len(voice)], sr_in=cfg.sample_rate, sr_out=sr)[0]
+    return fit(found, samples=len(y))
 
 
 def _look(state: ModelState, voice: np.ndarray) -> np.ndarray:
@@ -84,7 +83,7 @@ def _look(state: ModelState, voice: np.ndarray) -> np.ndarray:
     hop, seen = state.cfg.hop_length, BLOCK + 2 * AROUND
     frames, looks = 1 + len(voice) // hop, []
     for first in range(0, frames, BLOCK):
-        heard = _cut(voice, (first - AROUND) * hop, (seen - 1) * hop)
+        heard = cut(voice, start=(first - AROUND) * hop, samples=(seen - 1) * hop)
         look = state.paint(state.params, state.statistics, heard[None])[0]
         looks.append(np.asarray(look[AROUND : AROUND + min(BLOCK, frames - first)]))
     return np.concatenate(looks)
@@ -113,13 +112,6 @@ def _parts(state: ModelState, look: np.ndarray) -> Iterator[tuple[int, np.ndarra
             y[-SEAM * hop :] *= 1 - rise
         yield first * hop, y
         first = last
-
-
-def _cut(y: np.ndarray, start: int, length: int) -> np.ndarray:
-    """`length` samples from `start` on; outside is silence."""
-    part = y[max(0, start) : max(0, start + length)]
-    before = max(0, -start)
-    return np.pad(part, (before, length - before - len(part)))
 
 
 def _statistics_shapes(cfg: Config) -> dict[str, tuple[int, ...]]:
