@@ -100,18 +100,12 @@ def make_melody(
     Raises:
       UserError: an unusable checkpoint or soundfont.
     """
-    from mashjax.mixing.hearing import hear, lead_of  # JAX takes seconds
+    from mashjax.mixing.hearing import hear  # JAX takes seconds
 
     clock = Clock()
     sr, samples = clip.sr, clip.y.shape[1]
-    with clock("analyse"):
-        progress("finding beats and key")
-        song = analyse(to_mono(clip.y), sr=sr)
+    song, voice = song_and_voice(clip, options, clock=clock, progress=progress)
     with clock("model"):
-        voice = to_mono(clip.y)
-        if options.source == "mix":
-            progress("taking the lead out of the song")
-            voice = lead_of(clip.y, sr=sr)
         progress("listening")
         heard = hear(voice, sr=sr, checkpoint=options.checkpoint)
     with clock("arrange"):
@@ -140,6 +134,22 @@ def make_melody(
         "timing_seconds": clock.seconds,
     }
     return Melody(mastered.y, sr, right, left, heard, voice, report)
+
+
+def song_and_voice(
+    clip: Clip, options: Options, *, clock: Clock, progress: Callable[[str], None]
+) -> tuple[Analysis, np.ndarray]:
+    """Beats and key of a clip, and its voice [samples]: all of it, or the lead of a mix."""
+    with clock("analyse"):
+        progress("finding beats and key")
+        song = analyse(to_mono(clip.y), sr=clip.sr)
+    if options.source != "mix":
+        return song, to_mono(clip.y)
+    from mashjax.mixing.hearing import lead_of  # JAX takes seconds
+
+    with clock("model"):
+        progress("taking the lead out of the song")
+        return song, lead_of(clip.y, sr=clip.sr)
 
 
 def output_of(mastered: Master, *, sr: int, sounds: bool) -> dict[str, Any]:

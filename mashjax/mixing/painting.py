@@ -7,12 +7,11 @@ import numpy as np
 
 from mashjax.audio.files import Clip
 from mashjax.audio.loudness import master
-from mashjax.audio.resample import to_channels, to_mono
+from mashjax.audio.resample import to_channels
 from mashjax.errors import UserError
-from mashjax.mixing.hearing import Heard, lead_of
-from mashjax.mixing.melody import NO_VOICE, Melody, Options, output_of
+from mashjax.mixing.hearing import Heard
+from mashjax.mixing.melody import NO_VOICE, Melody, Options, output_of, song_and_voice
 from mashjax.mixing.pipeline import Clock, describe
-from mashjax.music.analysis import analyse
 from mashjax.tasks import melody_spectrogram
 from mashjax.training.loading import read_checkpoint
 
@@ -52,14 +51,8 @@ def paint_melody(
     if asked:
         raise UserError(f"{options.checkpoint}: {NO_NOTES}; leave --{asked[0]} out")
     clock, sr = Clock(), clip.sr
-    with clock("analyse"):
-        progress("finding beats and key")
-        song = analyse(to_mono(clip.y), sr=sr)
+    song, voice = song_and_voice(clip, options, clock=clock, progress=progress)
     with clock("model"):
-        voice = to_mono(clip.y)
-        if options.source == "mix":
-            progress("taking the lead out of the song")
-            voice = lead_of(clip.y, sr=sr)
         progress("painting")
         y = melody_spectrogram.play(model, voice, sr=sr)
     found = _loudest(y, sr=sr) > LEAST_RMS

@@ -34,7 +34,7 @@ def scooped(
     side = told(track[:, ::step]).side
     count = side.shape[1]
     at = jnp.arange(count)
-    begins = side != jnp.pad(side, ((0, 0), (1, 0)), mode="edge")[:, :-1]
+    begins = _begins(side)
     first = jax.lax.cummax(jnp.where(begins, at, 0), axis=1)
     following = jnp.pad(jnp.where(begins, at, count), ((0, 0), (0, 1)), constant_values=count)
     last = jax.lax.cummin(following[:, 1:], axis=1, reverse=True)
@@ -68,8 +68,7 @@ def expressive(cfg: Config, y: jax.Array, track: jax.Array, keys: jax.Array) -> 
     for_depth, for_rise, for_floor, for_power = _split(keys, 4)
     side = told(track).side
     at = jnp.arange(y.shape[-1])
-    begins = side != jnp.pad(side, ((0, 0), (1, 0)), mode="edge")[:, :-1]
-    age = at - jax.lax.cummax(jnp.where(begins, at, 0), axis=1)
+    age = at - jax.lax.cummax(jnp.where(_begins(side), at, 0), axis=1)
     depth = jnp.maximum(_between(for_depth, -0.7, 0.9), 0.0)
     rise = cfg.sample_rate * 10 ** _between(for_rise, -2.0, -1.0)  # samples
     y = y * (1 - depth * jnp.exp(-age / rise))
@@ -122,6 +121,11 @@ def recorded(cfg: Config, y: jax.Array, keys: jax.Array) -> jax.Array:
     padded = jnp.pad(y, ((0, 0), (0, tail)))
     wet = jnp.fft.rfft(padded) * (1 + jnp.fft.rfft(room, n=samples + tail)) + noise
     return jnp.fft.irfft(wet * cut * 10 ** (response / 20), n=samples + tail)[:, :samples]
+
+
+def _begins(side: jax.Array) -> jax.Array:
+    """Whether a note or a rest begins, of `told(track).side` [batch, steps]; not at the first."""
+    return side != jnp.pad(side, ((0, 0), (1, 0)), mode="edge")[:, :-1]
 
 
 def _read(y: jax.Array, place: jax.Array) -> jax.Array:
